@@ -1,0 +1,23 @@
+"""The FastAPI application that service.py mounts at the root, beside BentoML's own routes."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from api import v1
+from api.problems import problem
+
+__all__ = ["build"]
+
+
+def build() -> FastAPI:
+    """Build the application; BentoML's HTML page at ``/`` is replaced, for it loads a tag manager."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.include_router(v1.router)
+    app.add_api_route("/", _closed, include_in_schema=False)
+    return app
+
+
+async def _closed() -> Response:
+    return problem(404, "not_found", "nothing is here; docs/api.md lists the doors")

@@ -1,0 +1,146 @@
+"""Problem bodies (RFC 9457): the one table from error to status, and the middleware that rewrites foreign errors.
+
+A body says what was expected, what was found and what to do. It never repeats input and never holds a value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pat_runner.pipeline import RunnerUnavailable
+from preprocessing.recording import RecordingError, Refusal
+from serving.admission import Overloaded
+
+__all__ = ["MEDIA_TYPE", "ForeignErrors", "answer", "problem", "problem_of"]
+
+MEDIA_TYPE = "application/problem+json"
+_RETRY_AFTER_SECONDS = 5
+_PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # plain text, as BentoML writes them
+_MOST_ERRORS = 10
+_REQUEST_FIELDS = frozenset(
+    "start timestamps zone clock epoch_seconds unit device wear_site values wear options profile subject return "
+    "weeks standardized tokens".split()
+)
+T = TypeVar("T")
+
+
+def problem(
+    status: int, code: str, detail: str, *, where: str | None = None, extra: Mapping[str, Any] | None = None
+) -> JSONResponse:
+    """Build a problem answer; 429 and 503 carry Retry-After."""
+    body: dict[str, Any] = {
+        "type": f"urn:pat-service:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **({"where": where} if where else {}),
+        **(extra or {}),
+    }
+    headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if status in (429, 503) else None
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def problem_of(error: Exception) -> JSONResponse:
+    """Turn one of the errors in the table into its answer."""
+    match error:
+        case RecordingError(code=Refusal.UNPARSABLE):
+            return problem(400, error.code, str(error), where=error.where)
+        case RecordingError():
+            return problem(422, error.code, str(error), where=error.where)
+        case Overloaded():
+            return problem(503, "overloaded", str(error))
+        case RunnerUnavailable():
+            return problem(503, "model_unavailable", str(error))
+    raise error
+
+
+async def answer(work: Awaitable[T]) -> T | JSONResponse:
+    """Await ``work``; an error of the table becomes its problem answer, any other goes on (500, opaque)."""
+    try:
+        return await work
+    except (RecordingError, Overloaded, RunnerUnavailable) as error:
+        return problem_of(error)
+
+
+@dataclass(frozen=True)
+class ForeignErrors:
+    """Rewrites every error answer that is not ours (BentoML's, FastAPI's) into a problem body."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hold back error answers of foreign make until their body is known."""
+        if scope["type"] != "http" or scope["path"] in _PROBES:
+            return await self.app(scope, receive, send)
+        held = _HeldAnswer(send)
+        await self.app(scope, receive, held.send)
+        if held.start is not None:
+            await _rewritten(held.start["status"], bytes(held.body))(scope, receive, send)
+
+
+class _HeldAnswer:
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.start: Message | None = None
+        self.body = bytearray()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_foreign_error(message):
+            self.start = message
+        elif self.start is not None and message["type"] == "http.response.body":
+            self.body += message.get("body", b"")
+        else:
+            await self._send(message)
+
+
+def _is_foreign_error(start: Message) -> bool:
+    kind = next((v for k, v in start["headers"] if k.lower() == b"content-type"), b"")
+    return start["status"] >= 400 and not kind.startswith((MEDIA_TYPE.encode(), b"application/fhir+json"))
+
+
+def _rewritten(status: int, body: bytes) -> Response:
+    if status == 400 and (errors := _validation_errors(body)):
+        return _invalid(errors)
+    code, detail = _FOREIGN.get(status, ("internal", "the request failed; the server's log says where"))
+    return problem(status, code, detail)
+
+
+_FOREIGN: dict[int, tuple[str, str]] = {
+    400: ("unparsable", "expected a well-formed request"),
+    404: ("not_found", "nothing is here; docs/api.md lists the doors"),
+    405: ("method_not_allowed", "this door takes another method; docs/api.md lists them"),
+    415: ("content_type", "this door takes another media type; docs/api.md lists them"),
+    429: ("too_many_requests", "too many requests at a time; try again later"),
+    503: ("overloaded", "the service cannot answer now; try again later"),
+    504: ("timeout", "the answer took longer than the service waits; send less at a time"),
+}
+
+
+def _validation_errors(body: bytes) -> list[dict[str, Any]]:
+    try:
+        detail = json.loads(body)["detail"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    return detail if isinstance(detail, list) else []
+
+
+def _invalid(errors: list[dict[str, Any]]) -> Response:
+    kinds = {str(error.get("type")) for error in errors}
+    if kinds & {"json_invalid", "finite_number"}:
+        return problem(400, Refusal.UNPARSABLE, "expected complete JSON without NaN or Infinity; null means missing")
+    listed = [{"where": _where(e.get("loc", ())), "code": str(e.get("type"))} for e in errors[:_MOST_ERRORS]]
+    detail = f"expected the fields and types of docs/api.md, found {len(errors)} that differ"
+    return problem(422, Refusal.INVALID_FIELD, detail, extra={"errors": listed})
+
+
+def _where(location: Iterable[str | int]) -> str:
+    parts = [part if isinstance(part, int) or part in _REQUEST_FIELDS else "(unknown field)" for part in location]
+    return ".".join(map(str, parts[:3])) or "body"

@@ -1,0 +1,115 @@
+"""The request models: strict types, no unknown field, input never repeated in an error.
+
+Types are checked here; meaning (units, zones, ranges) is checked once by preprocessing.readers, so that a file
+and a request are refused with the same code.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, FailFast, Field
+
+from pat_runner.pipeline import AnalyzeOptions
+from preprocessing.readers.canonical_json import CanonicalFields, from_fields
+from preprocessing.recording import Recording
+from preprocessing.wear import WearMode
+
+__all__ = ["EmbedRequest", "ExplainRequest", "FhirRequest", "Options", "RecordingRequest"]
+
+MAX_EPOCHS = 400_000
+MAX_WEEKS = 256
+Text = Annotated[str, Field(max_length=128)]
+Value = Annotated[float, Field(allow_inf_nan=False)] | None
+Row = Annotated[list[Value], Field(max_length=100_800), FailFast()]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class WearOptions(_Request):
+    """How wear is found."""
+
+    wear: Literal["detect", "as_recorded"] = "detect"
+
+    def chosen(self) -> AnalyzeOptions:
+        """Return the pipeline's options."""
+        return AnalyzeOptions(wear=WearMode(self.wear))
+
+
+class Options(WearOptions):
+    """What may be chosen: how wear is found, and whether the attention profile is wanted."""
+
+    profile: bool = False
+
+    def chosen(self) -> AnalyzeOptions:
+        """Return the pipeline's options."""
+        return AnalyzeOptions(wear=WearMode(self.wear), profile=self.profile)
+
+
+class _RecordingFields(_Request):
+    start: Text | None = None
+    timestamps: Annotated[list[Text], Field(max_length=MAX_EPOCHS), FailFast()] | None = None
+    zone: Text | None = None
+    clock: Literal["wall"] | None = None
+    epoch_seconds: int | None = None
+    unit: Text | None = None
+    device: Text | None = None
+    wear_site: Text | None = None
+    values: Annotated[list[Value], Field(max_length=MAX_EPOCHS), FailFast()]
+    wear: Annotated[list[bool | None], Field(max_length=MAX_EPOCHS), FailFast()] | None = None
+
+    def recording(self) -> Recording:
+        """Return the Recording these fields describe; raises RecordingError."""
+        return from_fields(
+            CanonicalFields(
+                start=self.start,
+                timestamps=None if self.timestamps is None else tuple(self.timestamps),
+                zone=self.zone,
+                clock=self.clock,
+                epoch_seconds=self.epoch_seconds,
+                unit=self.unit,
+                device=self.device,
+                wear_site=self.wear_site,
+                values=np.array(self.values, dtype=np.float64),
+                wear=None if self.wear is None else tuple(self.wear),
+            )
+        )
+
+
+class RecordingRequest(_RecordingFields):
+    """One recording in the canonical form, with options."""
+
+    options: Options = Options()
+
+
+class ExplainRequest(_RecordingFields):
+    """One recording whose weeks are to be explained."""
+
+    options: WearOptions = WearOptions()
+
+
+class FhirRequest(RecordingRequest):
+    """One recording, answered as a FHIR R4 Bundle."""
+
+    subject: Annotated[str, Field(max_length=256)] | None = None
+    return_: Literal["collection", "transaction"] = Field(default="collection", alias="return")
+
+
+class EmbedRequest(_Request):
+    """Weeks for the encoder: ``standardized`` ones as they are, raw ones with unit, device and wear site."""
+
+    weeks: Annotated[list[Row], Field(min_length=1, max_length=MAX_WEEKS), FailFast()]
+    standardized: bool
+    unit: Text | None = None
+    device: Text | None = None
+    wear_site: Text | None = None
+    profile: bool = False
+    tokens: bool = False
+
+    def rows(self) -> list[npt.NDArray[np.float32]]:
+        """Return the rows as float32 vectors, null as NaN."""
+        return [np.array(row, dtype=np.float64).astype(np.float32) for row in self.weeks]

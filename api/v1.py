@@ -1,0 +1,114 @@
+"""``/v1``: raw device files in, JSON or FHIR out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import bentoml
+from fastapi import APIRouter, Depends, Request
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+
+from api.desk import Desk, FhirWish
+from api.problems import answer, problem
+from pat_runner.pipeline import AnalyzeOptions
+from postprocessing.analysis import Analysis
+from preprocessing.readers import Hints, read
+from preprocessing.recording import RecordingError, Refusal
+from preprocessing.wear import WearMode
+
+__all__ = ["FHIR_JSON", "router"]
+
+FHIR_JSON = "application/fhir+json"
+_PREFIX = "x-pat-"
+_HINTS = {"unit", "device", "wear-site", "zone", "epoch-seconds", "format"}
+_OPTIONS = {"wear", "profile", "subject", "return"}
+
+router = APIRouter(prefix="/v1")
+
+
+def desk() -> Desk:
+    """Return the desk of the service this worker runs."""
+    service: Any = bentoml.get_current_service()
+    return service.desk  # type: ignore[no-any-return]  # BentoML does not type its services
+
+
+@router.post("/recordings:analyze")
+async def analyze_file(request: Request, at: Annotated[Desk, Depends(desk)]) -> Response:
+    """Analyse one device file: body = the file, hints and options in ``X-PAT-*`` headers."""
+    if (kind := _accepted(request.headers)) is None:
+        return problem(406, "not_acceptable", f"this door answers application/json or {FHIR_JSON}")
+    body = await request.body()
+    return await (_bundle(at, body, request.headers) if kind == FHIR_JSON else _analysis(at, body, request.headers))
+
+
+async def _analysis(at: Desk, body: bytes, headers: Headers) -> Response:
+    async def work() -> Analysis:
+        _refuse(headers, {"subject", "return"}, "only a FHIR answer has a subject or a Bundle type")
+        options = _options(headers)
+        return await at.analyze(await asyncio.to_thread(read, body, _hints(headers)), options)
+
+    made = await answer(work())
+    return made if isinstance(made, JSONResponse) else Response(made.model_dump_json(), media_type="application/json")
+
+
+async def _bundle(at: Desk, body: bytes, headers: Headers) -> Response:
+    async def work() -> dict[str, Any]:
+        options, wish = _options(headers), _wish(headers)
+        return await at.bundle(await asyncio.to_thread(read, body, _hints(headers)), options, wish)
+
+    made = await answer(work())
+    return made if isinstance(made, JSONResponse) else JSONResponse(made, media_type=FHIR_JSON)
+
+
+def _accepted(headers: Headers) -> str | None:
+    wanted = [part.split(";")[0].strip() for part in headers.get("accept", "*/*").split(",")]
+    if FHIR_JSON in wanted:
+        return FHIR_JSON
+    return "application/json" if {"*/*", "application/*", "application/json"} & set(wanted) else None
+
+
+def _given(headers: Headers) -> dict[str, str]:
+    given = {name[len(_PREFIX) :]: value for name, value in headers.items() if name.startswith(_PREFIX)}
+    if given.keys() - _HINTS - _OPTIONS:
+        known = ", ".join(f"X-PAT-{name.title()}" for name in sorted(_HINTS | _OPTIONS))
+        raise RecordingError(Refusal.INVALID_FIELD, f"expected only the headers {known}", where="headers")
+    return given
+
+
+def _refuse(headers: Headers, names: set[str], why: str) -> None:
+    if _given(headers).keys() & names:
+        raise RecordingError(Refusal.INVALID_FIELD, why, where="headers")
+
+
+def _hints(headers: Headers) -> Hints:
+    given = _given(headers)
+    epoch = given.get("epoch-seconds")
+    if epoch is not None and not epoch.isdigit():
+        raise RecordingError(Refusal.NO_EPOCH_INFORMATION, "expected whole seconds", where="X-PAT-Epoch-Seconds")
+    return Hints.parse(
+        unit=given.get("unit"),
+        device=given.get("device"),
+        wear_site=given.get("wear-site"),
+        zone=given.get("zone"),
+        epoch_seconds=None if epoch is None else int(epoch[:9]),
+        format=given.get("format"),
+    )
+
+
+def _options(headers: Headers) -> AnalyzeOptions:
+    given = _given(headers)
+    wear, profile = given.get("wear", "detect"), given.get("profile", "false")
+    if wear not in set(WearMode) or profile not in ("true", "false"):
+        expected = f"X-PAT-Wear to be one of {', '.join(WearMode)}, and X-PAT-Profile true or false"
+        raise RecordingError(Refusal.INVALID_FIELD, f"expected {expected}", where="headers")
+    return AnalyzeOptions(wear=WearMode(wear), profile=profile == "true")
+
+
+def _wish(headers: Headers) -> FhirWish:
+    given = _given(headers)
+    match kind := given.get("return", "collection"):
+        case "collection" | "transaction":
+            return FhirWish(kind=kind, subject=given.get("subject"))
+    raise RecordingError(Refusal.INVALID_FIELD, "expected collection or transaction", where="X-PAT-Return")

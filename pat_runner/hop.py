@@ -1,0 +1,62 @@
+"""The words between the API process and the runner process: JSON with base64 little-endian float32, never pickle."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pat_runner.runner import Encoded, Outcome, Rejected, Want
+
+__all__ = ["decode_item", "decode_outcome", "encode_item", "encode_outcome"]
+
+Floats = npt.NDArray[np.float32]
+Document = dict[str, Any]
+
+
+def encode_item(week: Floats, want: Want) -> Document:
+    """Pack one standardised week (T,) and what is wanted of it."""
+    return {"week": _pack(week), "profile": want.profile, "tokens": want.tokens, "heads": list(want.heads)}
+
+
+def decode_item(item: Document) -> tuple[Floats, Want]:
+    """Unpack what ``encode_item`` packed, bit for bit."""
+    return _unpack(item["week"]), Want(profile=item["profile"], tokens=item["tokens"], heads=tuple(item["heads"]))
+
+
+def encode_outcome(outcome: Outcome, digest: str) -> Document:
+    """Pack one outcome together with the digest of the weights that made it."""
+    if isinstance(outcome, Rejected):
+        return {"rejected": outcome.code, "detail": outcome.detail}
+    tokens = outcome.tokens
+    return {
+        "sha256": digest,
+        "pooled": _pack(outcome.pooled),
+        "profile": None if outcome.profile is None else _pack(outcome.profile),
+        "tokens": None if tokens is None else {"shape": list(tokens.shape), "data": _pack(tokens)},
+        "scores": dict(outcome.scores),
+    }
+
+
+def decode_outcome(document: Document) -> tuple[Outcome, str | None]:
+    """Unpack an outcome and the digest of the weights that made it (None when rejected)."""
+    if "rejected" in document:
+        return Rejected(document["rejected"], document["detail"]), None
+    tokens = document["tokens"]
+    encoded = Encoded(
+        pooled=_unpack(document["pooled"]),
+        profile=None if document["profile"] is None else _unpack(document["profile"]),
+        tokens=None if tokens is None else _unpack(tokens["data"]).reshape(tokens["shape"]),
+        scores=document["scores"],
+    )
+    return encoded, document["sha256"]
+
+
+def _pack(array: Floats) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, dtype="<f4").tobytes()).decode("ascii")
+
+
+def _unpack(text: str) -> Floats:
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4").astype(np.float32, copy=False)

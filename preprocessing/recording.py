@@ -1,0 +1,174 @@
+"""The Recording: what one device recorded, before any opinion about it.
+
+Errors raised while reading:
+
+    RecordingError            the input cannot become a Recording; carries a machine-readable code
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from preprocessing.units import Device, Unit, WearSite
+
+__all__ = ["Flag", "FloatArray", "BoolArray", "Recording", "RecordingError", "Refusal", "Tidying"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Refusal(StrEnum):
+    """Why an input is refused (HTTP 422, or 400 for ``unparsable``); the closed list of docs/architecture.md."""
+
+    UNPARSABLE = "unparsable"
+    UNKNOWN_FORMAT = "unknown_format"
+    INVALID_FIELD = "invalid_field"
+    NO_EPOCH_INFORMATION = "no_epoch_information"
+    NO_TIME_ZONE = "no_time_zone"
+    NAIVE_TIMESTAMP = "naive_timestamp"
+    UNKNOWN_UNIT = "unknown_unit"
+    RESOLUTION_TOO_COARSE = "resolution_too_coarse"
+    MIXED_QUANTITIES = "mixed_quantities"
+    NO_SAMPLES = "no_samples"
+    TOO_MANY_EPOCHS = "too_many_epochs"
+
+
+class RecordingError(ValueError):
+    """An input cannot become a Recording.
+
+    The message says what was expected, what was found and what to do; it never holds a recorded value.
+    ``where`` names the field, line or column, again without its content.
+    """
+
+    def __init__(self, code: Refusal, message: str, *, where: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.where = where
+
+
+class Flag(StrEnum):
+    """What a reader of the result must know about the recording; never an error."""
+
+    TIMEZONE_UNKNOWN = "timezone_unknown"
+    IMPLAUSIBLE_DATE = "implausible_date"
+    NO_MOVEMENT = "no_movement"
+    ALL_MISSING = "all_missing"
+    CLOCK_GAP_LIKE_DST = "clock_gap_like_dst"
+    CONSTANT_FLOOR = "constant_floor"
+    UNVERIFIED_FORMAT = "unverified_format"
+
+
+@dataclass(frozen=True)
+class Tidying:
+    """What the reader did to put the samples in order; every count is 0 for an orderly file."""
+
+    unsorted: int = 0  # samples that stood earlier than their predecessor
+    duplicates: int = 0  # samples dropped because the same instant was already there
+    gaps: int = 0  # epochs inserted as not recorded
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A regular series of epochs from one device, in one quantity.
+
+    ``values`` (n,) float64, one per epoch, NaN = not recorded. Epoch i covers
+    [start + i * epoch_seconds, start + (i + 1) * epoch_seconds) in *elapsed* time.
+
+    ``zone`` is an IANA name or a fixed offset such as ``+05:30``, and then ``start`` is aware;
+    ``zone is None`` is wall clock without zone, and then ``start`` is naive (flag ``timezone_unknown``).
+    ``wear`` (n,) bool is present only if the device or the sender says what was worn.
+    """
+
+    start: datetime
+    zone: str | None
+    epoch_seconds: int
+    values: FloatArray  # (n,)
+    unit: Unit
+    device: Device = Device.UNKNOWN
+    wear_site: WearSite = WearSite.UNKNOWN
+    wear: BoolArray | None = None  # (n,)
+    source_format: str = "unknown"
+    serial: str | None = None  # an identifier under HIPAA: never logged, never in a URL
+    flags: frozenset[Flag] = frozenset()
+    tidying: Tidying = field(default_factory=Tidying)
+
+    def __post_init__(self) -> None:
+        self._check_clock()
+        self._check_values()
+
+    def _check_clock(self) -> None:
+        if (self.zone is None) != (self.start.tzinfo is None):
+            raise RecordingError(
+                Refusal.NO_TIME_ZONE,
+                "expected an aware start with a zone, or a naive start without one; give both or neither",
+                where="start",
+            )
+        if self.epoch_seconds < 1:
+            raise RecordingError(
+                Refusal.NO_EPOCH_INFORMATION, "expected an epoch of at least 1 second", where="epoch_seconds"
+            )
+        if self.epoch_seconds > 3600:
+            raise RecordingError(
+                Refusal.RESOLUTION_TOO_COARSE,
+                "expected epochs of at most 3600 s; send the epoch-level export, not hourly or daily totals",
+                where="epoch_seconds",
+            )
+
+    def _check_values(self) -> None:
+        values = self.values
+        if values.ndim != 1 or values.dtype != np.float64:
+            raise TypeError("values must be a float64 vector")
+        if values.size == 0:
+            raise RecordingError(Refusal.NO_SAMPLES, "expected at least one epoch, found none", where="values")
+        if np.isinf(values).any():
+            raise RecordingError(Refusal.INVALID_FIELD, "expected finite values or null", where="values")
+        if not self.unit.may_be_negative and bool((values < 0).any()):
+            raise RecordingError(
+                Refusal.INVALID_FIELD,
+                f"expected values of at least 0 for unit {self.unit.value}; mark missing epochs as null",
+                where="values",
+            )
+        if self.wear is not None and self.wear.shape != values.shape:
+            raise RecordingError(
+                Refusal.INVALID_FIELD, "expected one wear flag per value or none at all", where="wear"
+            )
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs, recorded or not."""
+        return int(self.values.size)
+
+    @property
+    def recorded(self) -> BoolArray:
+        """Mask (n,) of the epochs that hold a value."""
+        return ~np.isnan(self.values)
+
+    @property
+    def end(self) -> datetime:
+        """End of the last epoch, on the clock of ``start`` (elapsed time, also across clock changes)."""
+        elapsed = timedelta(seconds=self.epochs * self.epoch_seconds)
+        if self.start.tzinfo is None:
+            return self.start + elapsed
+        from preprocessing.calendar import after  # noqa: PLC0415  # calendar knows zones, Recording only carries one
+
+        return after(self.start, elapsed)
+
+    @property
+    def epochs_per_minute(self) -> float:
+        """Epochs per minute; below 1 for epochs longer than a minute."""
+        return 60 / self.epoch_seconds
+
+    @property
+    def days(self) -> float:
+        """Length in days of 24 elapsed hours."""
+        return self.epochs * self.epoch_seconds / 86_400
+
+    def minutes_of(self, mask: BoolArray) -> float:
+        """Minutes covered by the epochs of ``mask`` (n,)."""
+        return math.fsum([int(mask.sum()) * self.epoch_seconds]) / 60

@@ -1,0 +1,203 @@
+"""The HTTP face: PatRunner, the adaptive-batching shell around pat_runner.Runner, and PatService, the entry."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import aiohttp
+import bentoml
+from bentoml.exceptions import BentoMLException
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from api.app import build
+from api.desk import Desk, FhirWish
+from api.problems import ForeignErrors, answer, problem
+from api.requests import EmbedRequest, ExplainRequest, FhirRequest, RecordingRequest
+from api.v1 import FHIR_JSON
+from models import store
+from models.checkpoint import Checkpoint, CheckpointError
+from pat_runner import hop
+from pat_runner.pipeline import FloatWeeks, ModelCard, RunnerUnavailable
+from pat_runner.runner import GoldenMismatch, Outcome, Runner, Want
+from postprocessing import fhir
+from postprocessing.analysis import Analysis
+from postprocessing.explanation import Explanation
+from serving import logs
+from serving.admission import Admission, Overloaded
+from serving.limits import BodyLimits, Door, JsonOnly, LoopbackOnly
+from serving.settings import Settings
+
+SETTINGS = Settings.from_environment()  # BentoML's decorators need limits, workers and host at import
+log = logging.getLogger("pat.service")
+logs.protect()
+
+_JSON_DOOR = Door(SETTINGS.json_body_bytes, json_only=True, larger="send larger recordings to POST /v1/recordings:analyze")
+_RAW_DOOR = Door(SETTINGS.raw_body_bytes, json_only=False, larger="larger files go through the pat command")
+_DOORS = {f"/{verb}": _JSON_DOOR for verb in ("analyze", "analyze_fhir", "embed", "explain")}
+_UNAVAILABLE = "unavailable"
+
+
+def _refusal(status: int, code: str, detail: str) -> ASGIApp:
+    return problem(status, code, detail)
+
+
+def _checkpoint() -> tuple[str, Checkpoint]:
+    return store.resolve(SETTINGS.checkpoint), store.load(SETTINGS.checkpoint, SETTINGS.checkpoint_sha256 or None)
+
+
+@bentoml.service(
+    name="PatRunner",
+    workers=SETTINGS.runner_workers,
+    threads=1,
+    traffic={"timeout": SETTINGS.timeout_seconds},
+    runner_connection={"max_requests": 10**9, "max_age": 1e9},  # else BentoML closes sessions under way
+)
+class PatRunner:
+    """Owns the weights; ready once they are loaded, warm, and reproduce their golden output."""
+
+    def __init__(self) -> None:
+        logs.protect()
+        self._runner: Runner | None = None
+        try:
+            tag, checkpoint = _checkpoint()
+            self._runner = _proven(checkpoint)
+            log.info("runner ready with %s", tag)
+        except (CheckpointError, GoldenMismatch) as error:
+            log.error("runner not ready: %s", error)  # noqa: TRY400  # the cause names a file or tensor, a trace adds nothing
+
+    def __is_ready__(self) -> bool:
+        """Whether the pinned weights answer."""
+        return self._runner is not None
+
+    @bentoml.api(batchable=True, max_batch_size=SETTINGS.max_batch_size, max_latency_ms=SETTINGS.max_latency_ms)
+    def run(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Encode a batch of items (see pat_runner.hop); one outcome per item, nothing raises."""
+        if self._runner is None:
+            return [{"rejected": _UNAVAILABLE, "detail": "the pinned weights are missing or damaged"}] * len(items)
+        weeks, wants = zip(*map(hop.decode_item, items), strict=True)
+        outcomes = self._runner.run(weeks, wants)
+        return [hop.encode_outcome(outcome, self._runner.digest) for outcome in outcomes]
+
+
+def _proven(checkpoint: Checkpoint) -> Runner:
+    runner = Runner(checkpoint, engine=SETTINGS.engine, threads=SETTINGS.runner_threads)
+    runner.prove()
+    runner.warm()
+    return runner
+
+
+class RemoteRunner:
+    """The runner service seen as a RunnerPort: admission before the hop, one retry, the same weights or nothing."""
+
+    def __init__(self, service: Any, digest: str | None) -> None:
+        self._run = service.to_async.run
+        self._digest = digest
+        self._admission = Admission(SETTINGS.max_waiting_weeks)
+
+    async def run(self, weeks: FloatWeeks, want: Want) -> list[Outcome]:
+        """Encode ``weeks`` (N, T); raises Overloaded or RunnerUnavailable."""
+        with self._admission.admit(len(weeks)):
+            documents = await self._call([hop.encode_item(week, want) for week in weeks])
+        return [self._checked(document) for document in documents]
+
+    async def _call(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        try:
+            return await self._once(items)
+        except aiohttp.ClientConnectionError:  # encoding is idempotent, so one more try is safe
+            return await self._once(items)
+
+    async def _once(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        try:
+            answered: list[dict[str, Any]] = await self._run(items)
+        except BentoMLException as error:
+            if error.error_code.value in (429, 503):
+                raise Overloaded from error
+            raise
+        return answered
+
+    def _checked(self, document: dict[str, Any]) -> Outcome:
+        if document.get("rejected") == _UNAVAILABLE:
+            raise RunnerUnavailable(document["detail"])
+        outcome, digest = hop.decode_outcome(document)
+        if digest is not None and digest != self._digest:
+            raise RunnerUnavailable("the runner answers with other weights than this process has pinned")
+        return outcome
+
+
+@bentoml.service(
+    name="PatService",
+    workers=SETTINGS.api_workers,
+    traffic={"timeout": SETTINGS.timeout_seconds},
+    http={"host": SETTINGS.host, "port": SETTINGS.port},
+)
+@bentoml.asgi_app(build(), path="/")
+class PatService:
+    """The entry: reads, validates and standardises before the hop, clinical numbers and FHIR after it."""
+
+    runner = bentoml.depends(PatRunner)
+
+    def __init__(self) -> None:
+        logs.protect()
+        self.runner.to_async.media_type = "application/json"  # the hop never unpickles, in either direction
+        model = _model()
+        digest = model.sha256 if isinstance(model, ModelCard) else None
+        self.desk = Desk(SETTINGS, RemoteRunner(self.runner, digest), model)
+        fhir.warm()
+        log.info("profile %s: no authentication, loopback only", SETTINGS.profile)
+
+    def __is_ready__(self) -> bool:
+        """Whether this process knows the pinned weights; BentoML asks the runner as well."""
+        return isinstance(self.desk.model, ModelCard)
+
+    @bentoml.api
+    async def analyze(self, recording: RecordingRequest, /) -> Analysis:
+        """Analyse one recording: sleep, rhythm, PAT embedding, and the reason for everything absent."""
+        return await answer(self._analyze(recording))  # type: ignore[return-value]  # a problem answer passes untouched
+
+    @bentoml.api
+    async def analyze_fhir(self, recording: FhirRequest, /) -> dict[str, Any]:
+        """Analyse one recording and answer with a FHIR R4 Bundle."""
+        bundle = await answer(self._bundle(recording))
+        return bundle if isinstance(bundle, JSONResponse) else JSONResponse(bundle, media_type=FHIR_JSON)  # type: ignore[return-value]  # same
+
+    @bentoml.api
+    async def embed(self, request: EmbedRequest, /) -> dict[str, Any]:
+        """Encode weeks, standardised by the caller or raw."""
+        return await answer(self.desk.embed(request))  # type: ignore[return-value]  # same
+
+    @bentoml.api
+    async def explain(self, recording: ExplainRequest, /) -> Explanation:
+        """Show where in each week of the recording PAT's last layer looked."""
+        return await answer(self._explain(recording))  # type: ignore[return-value]  # same
+
+    async def _analyze(self, request: RecordingRequest) -> Response:
+        recording = await asyncio.to_thread(request.recording)
+        analysis = await self.desk.analyze(recording, request.options.chosen())
+        return Response(analysis.model_dump_json(), media_type="application/json")
+
+    async def _bundle(self, request: FhirRequest) -> dict[str, Any]:
+        recording = await asyncio.to_thread(request.recording)
+        return await self.desk.bundle(recording, request.options.chosen(), FhirWish(request.return_, request.subject))
+
+    async def _explain(self, request: ExplainRequest) -> Response:
+        recording = await asyncio.to_thread(request.recording)
+        explanation = await self.desk.explain(recording, request.options.chosen())
+        return Response(explanation.model_dump_json(), media_type="application/json")
+
+
+def _model() -> ModelCard | CheckpointError:
+    try:
+        tag, checkpoint = _checkpoint()
+        return ModelCard.of(tag, checkpoint, SETTINGS.engine)
+    except CheckpointError as error:
+        log.error("no model: %s", error)  # noqa: TRY400  # the cause names a file or tensor, a trace adds nothing
+        return error
+
+
+PatRunner.add_asgi_middleware(JsonOnly, refuse=_refusal)
+PatService.add_asgi_middleware(ForeignErrors)
+PatService.add_asgi_middleware(LoopbackOnly, refuse=_refusal)
+PatService.add_asgi_middleware(BodyLimits, doors=_DOORS, default=_RAW_DOOR, refuse=_refusal)

@@ -1,0 +1,9 @@
+"""Everything about being a service, nothing about actigraphy.
+
+settings   the only reader of the environment
+limits     body limits and content types at the door (ASGI middleware)
+admission  how many weeks may wait for the runner before the door says 503
+logs       one JSON line per event, never a health value
+"""
+
+__all__ = ["admission", "limits", "logs", "settings"]

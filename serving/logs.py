@@ -1,0 +1,72 @@
+"""Log lines that say what happened and where, never what was in the data.
+
+BentoML logs every handled exception with its traceback, and tracebacks repeat input. The formatter here writes
+one JSON object per line with the exception's type and place only, and is put on every handler that exists.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import traceback
+from datetime import UTC, datetime
+from types import TracebackType
+
+__all__ = ["ValueFreeFormatter", "protect"]
+
+_OURS = "pat"
+_ACCESS = re.compile(r"\(scheme=(\w+),method=(\w+),path=([\w/:.\-$]{1,200}),.*\(status=(\d{3}),.*?\) ([\d.]+)ms")
+_EXCEPTION = re.compile(r"Exception on (\S{1,200}) \[(\w+)\]")
+_PLAIN_LOGGERS = ("bentoml", "uvicorn.error", "uvicorn", "circus", "kantoku")
+
+_Exception = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+class ValueFreeFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, a message that cannot carry input, exception type and place.
+
+    Messages of our own loggers (``pat.*``) are constants written by us and pass; of BentoML's access log only
+    method, path, status and latency pass; any other message is reduced to its unformatted template,
+    or to the place that wrote it.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render ``record`` without the arguments, values or exception text of foreign code."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            **_message(record),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            line["exception"] = _where(record.exc_info)  # type: ignore[arg-type]  # narrowed by the line above
+        return json.dumps(line)
+
+
+def _message(record: logging.LogRecord) -> dict[str, object]:
+    if record.name.split(".")[0] == _OURS:
+        return {"message": record.getMessage()}
+    text = record.getMessage()
+    if access := _ACCESS.search(text):
+        method, path, status, latency = access.group(2, 3, 4, 5)
+        return {"message": "request", "method": method, "path": path, "status": int(status), "ms": float(latency)}
+    if failed := _EXCEPTION.search(text):
+        return {"message": "exception while answering", "path": failed.group(1), "method": failed.group(2)}
+    if record.args:
+        return {"message": str(record.msg)}
+    return {"message": f"{record.module}:{record.lineno}"}  # text without a template may hold anything
+
+
+def _where(info: _Exception) -> dict[str, str]:
+    frames = traceback.extract_tb(info[2])
+    last = frames[-1] if frames else None
+    return {"type": info[0].__name__, "at": f"{last.filename}:{last.lineno}" if last else "unknown"}
+
+
+def protect() -> None:
+    """Put the formatter on every handler of the root logger and of the server's loggers."""
+    names = (*_PLAIN_LOGGERS, *(n for n in logging.root.manager.loggerDict if n.startswith(_PLAIN_LOGGERS)))
+    handlers = {h for name in names for h in logging.getLogger(name).handlers} | set(logging.root.handlers)
+    for handler in handlers:
+        handler.setFormatter(ValueFreeFormatter())

@@ -1,0 +1,104 @@
+"""Settings: the one place that reads the environment, checked before anything starts.
+
+    SettingsError        a variable is unknown, malformed or forbidden in this profile
+
+Every variable begins with ``PAT_`` and has a heading in docs/settings.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, get_type_hints
+
+__all__ = ["Profile", "Settings", "SettingsError"]
+
+_PREFIX = "PAT_"
+_EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
+_NOT_OURS = frozenset({"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"})  # read by the tests, never by the service
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class SettingsError(ValueError):
+    """The environment asks for something the service must not start with."""
+
+
+class Profile(StrEnum):
+    """development: loopback only, no identity. test: the same, for the test suite. production: not yet."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator decides; the defaults serve the demonstration checkpoint on a laptop."""
+
+    profile: Profile = Profile.DEVELOPMENT
+    host: str = "127.0.0.1"
+    port: int = 3000
+    checkpoint: str = "pat-s-demo:latest"  # tag in the BentoML model store
+    checkpoint_sha256: str = ""  # pins the content as well; empty trusts the tag's own digest
+    engine: str = "auto"
+    api_workers: int = 1
+    runner_workers: int = 1
+    runner_threads: int = 1
+    max_batch_size: int = 8
+    max_latency_ms: int = 30_000  # BentoML sheds what it expects to be slower; it does not wait this long
+    max_waiting_weeks: int = 256  # weeks admitted to the runner at a time, per API worker
+    timeout_seconds: int = 60
+    json_body_bytes: int = 2_000_000
+    raw_body_bytes: int = 16_000_000
+    max_epochs: int = 400_000
+    fhir_canonical_base: str = "https://pat-service.invalid/fhir"
+    organization: str = "PAT Service (unconfigured organisation)"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read and check ``environ`` (default: the process's own)."""
+        environ = os.environ if environ is None else environ
+        settings = cls(**_parse(environ, get_type_hints(cls)))
+        settings.check(environ)
+        return settings
+
+    def check(self, environ: Mapping[str, str]) -> None:
+        """Refuse what must not start; called by ``from_environment``."""
+        if self.profile is not Profile.TEST and environ.get(_EMULATOR):
+            raise SettingsError(f"{_EMULATOR} is set outside the test profile; unset it")
+        if self.profile is Profile.PRODUCTION:
+            raise SettingsError(
+                "PAT_PROFILE=production needs authentication, which this version does not have; "
+                "use development on loopback, or a version with authentication"
+            )
+        if self.host not in _LOOPBACK:
+            raise SettingsError(
+                f"the {self.profile} profile serves protected health information without identity, "
+                "so PAT_HOST must be 127.0.0.1, ::1 or localhost"
+            )
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int) and value < 1:
+                raise SettingsError(f"{_variable(field.name)}: expected a whole number of at least 1")
+
+
+def _variable(name: str) -> str:
+    return _PREFIX + name.upper()
+
+
+def _parse(environ: Mapping[str, str], types: Mapping[str, type]) -> dict[str, Any]:
+    known = {_variable(name): name for name in types}
+    given = {name for name in environ if name.startswith(_PREFIX)} - _NOT_OURS
+    if unknown := sorted(given - known.keys()):
+        raise SettingsError(f"unknown setting {unknown[0]}; docs/settings.md lists the known ones")
+    return {known[name]: _value(name, environ[name], types[known[name]]) for name in sorted(given)}
+
+
+def _value(name: str, text: str, kind: type) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        expected = "a whole number" if kind is int else f"one of {', '.join(kind)}"  # type: ignore[arg-type]  # StrEnum
+        raise SettingsError(f"{name}: expected {expected}") from None
