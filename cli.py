@@ -61,12 +61,12 @@ def _command(commands: Any, name: str, run: Callable[[Arguments], int | None], t
 def _add_analyze(commands: Any) -> None:
     parser = _command(commands, "analyze", _analyze, "Analyse one recording file (docs/inputs.md lists the formats).")
     parser.add_argument("file", type=Path)
-    for name in ("unit", "device", "wear-site", "zone", "format"):
+    for name in ("unit", "device", "wear-site", "zone", "input-format"):
         parser.add_argument(f"--{name}", help=f"the recording's {name.replace('-', ' ')}, where the file does not say it")
-    parser.add_argument("--epoch-seconds", type=int, help="the epoch length, where the file does not say it")
+    parser.add_argument("--epoch-seconds", help="the epoch length, where the file does not say it")
     parser.add_argument("--wear", choices=("detect", "as_recorded"), default="detect", help="how non-wear is found")
     parser.add_argument("--profile", action="store_true", help="add the attention each part of a week receives")
-    parser.add_argument("--as", dest="form", choices=("json", "fhir", "summary"), default="summary", help="the answer's form")
+    parser.add_argument("--format", choices=("json", "fhir"), default="json", help="the answer's form")
     parser.add_argument("--return", dest="kind", choices=("collection", "transaction"), default="collection", help="FHIR: Bundle type")
     parser.add_argument("--subject", help="FHIR: reference such as Patient/123, passed through")
     parser.add_argument("--weights", help="checkpoint tag in the model store (default: PAT_CHECKPOINT or the demonstration)")
@@ -101,3 +101,82 @@ def _add_weights(commands: Any) -> None:
     download.add_argument("size", help="PAT-S, PAT-M or PAT-L")
     download.add_argument("--url", help="take the file from this HTTPS address instead")
     download.add_argument("--sha256", help="refuse the file unless it has this SHA-256")
+
+
+def _analyze(arguments: Arguments) -> None:
+    from postprocessing import fhir
+    from preprocessing.readers import hints_of, read
+
+    names = {"unit": "unit", "device": "device", "wear_site": "wear_site", "zone": "zone", "epoch_seconds": "epoch_seconds"}
+    names |= {"input_format": "format"}
+    given = {hint: str(getattr(arguments, name)) for name, hint in names.items() if getattr(arguments, name) is not None}
+    hints = hints_of(given)
+    recording = read(arguments.file, hints)
+    analysis = asyncio.run(_analysis(recording, arguments))
+    if arguments.format == "json":
+        return _write(analysis.model_dump_json(indent=2), arguments.output)
+    bundle = fhir.bundle(analysis, recording, _bundle_options(arguments))
+    return _write(json.dumps(bundle, indent=2), arguments.output)
+
+
+async def _analysis(recording: Recording, arguments: Arguments) -> Analysis:
+    from pat_runner.pipeline import AnalyzeOptions, analyze
+    from preprocessing.wear import WearMode
+
+    runner, card = _local(arguments.weights)
+    options = AnalyzeOptions(wear=WearMode(arguments.wear), profile=arguments.profile)
+    return await analyze(recording, options, runner, card)
+
+
+class _LocalRunner:
+    """A Runner in this process, as the pipeline's RunnerPort."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def run(self, weeks: FloatWeeks, want: Want) -> list[Outcome]:
+        return await asyncio.to_thread(self._runner.run, weeks, [want] * len(weeks))
+
+
+def _local(weights: str | None) -> tuple[_LocalRunner, ModelCard]:
+    from pat_runner.pipeline import ModelCard
+
+    tag, checkpoint, runner, engine = _proven(weights, None)
+    return _LocalRunner(runner), ModelCard.of(tag, checkpoint, engine)
+
+
+def _proven(weights: str | None, engine: str | None) -> tuple[str, Checkpoint, Runner, str]:
+    from models import store
+    from pat_runner.runner import Runner
+    from serving.settings import Settings
+
+    settings = Settings.from_environment()
+    wanted, engine = weights or settings.checkpoint, engine or settings.engine
+    pin = "" if weights else settings.checkpoint_sha256
+    checkpoint = store.load(wanted, pin or None)
+    runner = Runner(checkpoint, engine=engine)
+    runner.prove()
+    return store.resolve(wanted), checkpoint, runner, engine
+
+
+def _bundle_options(arguments: Arguments) -> Any:
+    from datetime import UTC, datetime
+
+    from postprocessing import fhir
+    from serving.settings import Settings
+
+    settings = Settings.from_environment()
+    return fhir.BundleOptions(
+        kind=arguments.kind,
+        subject=arguments.subject,
+        canonical_base=settings.fhir_canonical_base,
+        organization=settings.organization,
+        issued=datetime.now(UTC),
+    )
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        print(text)
+    else:
+        output.write_text(text + "\n")

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pat_runner.pipeline import RunnerUnavailable
+from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
 from preprocessing.recording import RecordingError, Refusal
 from serving.admission import Overloaded
 
@@ -55,6 +56,10 @@ def problem_of(error: Exception) -> JSONResponse:
             return problem(400, error.code, str(error), where=error.where)
         case RecordingError():
             return problem(422, error.code, str(error), where=error.where)
+        case BundleOptionsError():
+            return problem(422, Refusal.INVALID_FIELD, str(error), where=error.where)
+        case BundleTooLargeError():
+            return problem(422, "bundle_too_large", str(error))
         case Overloaded():
             return problem(503, "overloaded", str(error))
         case RunnerUnavailable():
@@ -66,7 +71,7 @@ async def answer(work: Awaitable[T]) -> T | JSONResponse:
     """Await ``work``; an error of the table becomes its problem answer, any other goes on (500, opaque)."""
     try:
         return await work
-    except (RecordingError, Overloaded, RunnerUnavailable) as error:
+    except (RecordingError, BundleOptionsError, BundleTooLargeError, Overloaded, RunnerUnavailable) as error:
         return problem_of(error)
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from pat_runner.pipeline import AnalyzeOptions
-from preprocessing.readers.canonical_json import CanonicalFields, from_fields
+from preprocessing.readers.canonical import CanonicalFields, from_fields, values_of
 from preprocessing.recording import Recording
 from preprocessing.wear import WearMode
 
@@ -67,15 +67,15 @@ class _RecordingFields(_Request):
         return from_fields(
             CanonicalFields(
                 start=self.start,
-                timestamps=None if self.timestamps is None else tuple(self.timestamps),
+                timestamps=self.timestamps,
                 zone=self.zone,
                 clock=self.clock,
                 epoch_seconds=self.epoch_seconds,
                 unit=self.unit,
                 device=self.device,
                 wear_site=self.wear_site,
-                values=np.array(self.values, dtype=np.float64),
-                wear=None if self.wear is None else tuple(self.wear),
+                values=values_of(self.values),
+                wear=None if self.wear is None else np.array([flag is True for flag in self.wear], dtype=np.bool_),
             )
         )
 

@@ -14,7 +14,7 @@ from api.desk import Desk, FhirWish
 from api.problems import answer, problem
 from pat_runner.pipeline import AnalyzeOptions
 from postprocessing.analysis import Analysis
-from preprocessing.readers import Hints, read
+from preprocessing.readers import Hints, hints_of, read
 from preprocessing.recording import RecordingError, Refusal
 from preprocessing.wear import WearMode
 
@@ -83,18 +83,8 @@ def _refuse(headers: Headers, names: set[str], why: str) -> None:
 
 
 def _hints(headers: Headers) -> Hints:
-    given = _given(headers)
-    epoch = given.get("epoch-seconds")
-    if epoch is not None and not epoch.isdigit():
-        raise RecordingError(Refusal.NO_EPOCH_INFORMATION, "expected whole seconds", where="X-PAT-Epoch-Seconds")
-    return Hints.parse(
-        unit=given.get("unit"),
-        device=given.get("device"),
-        wear_site=given.get("wear-site"),
-        zone=given.get("zone"),
-        epoch_seconds=None if epoch is None else int(epoch[:9]),
-        format=given.get("format"),
-    )
+    given = {name.replace("-", "_"): value for name, value in _given(headers).items() if name in _HINTS}
+    return hints_of(given)
 
 
 def _options(headers: Headers) -> AnalyzeOptions:

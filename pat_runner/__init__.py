@@ -1,1 +1,10 @@
-"""."""
+"""The work itself.
+
+pipeline   a Recording's whole way to an Analysis, on one screen
+runner     standardised weeks in, one outcome per week out
+engines    how a batch is computed
+hop        the words between the API process and the runner process
+embed      an array file of weeks through an encoder
+"""
+
+__all__ = ["embed", "engines", "hop", "pipeline", "runner"]

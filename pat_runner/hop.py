@@ -18,12 +18,12 @@ Document = dict[str, Any]
 
 def encode_item(week: Floats, want: Want) -> Document:
     """Pack one standardised week (T,) and what is wanted of it."""
-    return {"week": _pack(week), "profile": want.profile, "tokens": want.tokens, "heads": list(want.heads)}
+    return {"week": _pack(week), "profile": want.profile, "tokens": want.tokens}
 
 
 def decode_item(item: Document) -> tuple[Floats, Want]:
     """Unpack what ``encode_item`` packed, bit for bit."""
-    return _unpack(item["week"]), Want(profile=item["profile"], tokens=item["tokens"], heads=tuple(item["heads"]))
+    return _unpack(item["week"]), Want(profile=item["profile"], tokens=item["tokens"])
 
 
 def encode_outcome(outcome: Outcome, digest: str) -> Document:
@@ -36,7 +36,6 @@ def encode_outcome(outcome: Outcome, digest: str) -> Document:
         "pooled": _pack(outcome.pooled),
         "profile": None if outcome.profile is None else _pack(outcome.profile),
         "tokens": None if tokens is None else {"shape": list(tokens.shape), "data": _pack(tokens)},
-        "scores": dict(outcome.scores),
     }
 
 
@@ -49,7 +48,6 @@ def decode_outcome(document: Document) -> tuple[Outcome, str | None]:
         pooled=_unpack(document["pooled"]),
         profile=None if document["profile"] is None else _unpack(document["profile"]),
         tokens=None if tokens is None else _unpack(tokens["data"]).reshape(tokens["shape"]),
-        scores=document["scores"],
     )
     return encoded, document["sha256"]
 

@@ -1,4 +1,4 @@
-"""Why a number is absent: the closed list of reasons, each with a sentence and its FHIR data-absent-reason."""
+"""Why a number is absent: the closed list of reasons, each with a sentence and its FHIR code."""
 
 from __future__ import annotations
 
@@ -45,21 +45,30 @@ _MEANINGS: dict[Reason, _Meaning] = {
         "The algorithm needs raw tri-axial acceleration, not epoch summaries.", "unsupported"
     ),
     Reason.NEEDS_OVERNIGHT_WEAR: _Meaning(
-        "The device was worn where it is taken off at night, so the nights were not recorded.", "not-performed"
+        "The device was worn where it is taken off at night, so the nights were not recorded.",
+        "not-performed",
     ),
     Reason.TOO_FEW_VALID_NIGHTS: _Meaning("Too few nights are recorded well enough.", "not-performed"),
     Reason.TOO_FEW_VALID_DAYS: _Meaning("Too few days are recorded well enough.", "not-performed"),
     Reason.TOO_MUCH_MISSING: _Meaning("Too much of the time needed was not recorded or not worn.", "unknown"),
     Reason.WEEKDAY_UNKNOWN: _Meaning("The recording does not say which weekday it is.", "unknown"),
-    Reason.NONWEAR_NOT_ASSESSABLE: _Meaning("The device never reports zero, so non-wear cannot be seen.", "unknown"),
-    Reason.INSUFFICIENT_DATA: _Meaning("The recording is shorter than the metric needs.", "not-performed"),
+    Reason.NONWEAR_NOT_ASSESSABLE: _Meaning(
+        "The device never reports zero, so non-wear cannot be seen.", "unknown"
+    ),
+    Reason.INSUFFICIENT_DATA: _Meaning("The recording does not hold what the metric needs.", "not-performed"),
     Reason.NO_SLEEP_LOG: _Meaning(
         "It needs the time of going to bed from a sleep log; movement alone does not show it.", "not-asked"
     ),
     Reason.NO_HEAD: _Meaning("No trained head is installed for it.", "not-performed"),
-    Reason.HEAD_NOT_APPLICABLE: _Meaning("The installed head was not trained on recordings like this.", "unsupported"),
-    Reason.ZONE_CHANGED: _Meaning("The recording spans time zones, so clock time is not comparable.", "unknown"),
-    Reason.NOT_UNIQUE: _Meaning("Several times of day fit equally well, so none is reported.", "not-applicable"),
+    Reason.HEAD_NOT_APPLICABLE: _Meaning(
+        "The installed head was not trained on recordings like this.", "unsupported"
+    ),
+    Reason.ZONE_CHANGED: _Meaning(
+        "The recording spans time zones, so clock time is not comparable.", "unknown"
+    ),
+    Reason.NOT_UNIQUE: _Meaning(
+        "Several times of day fit equally well, so none is reported.", "not-applicable"
+    ),
 }
 
 

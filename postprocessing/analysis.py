@@ -7,6 +7,7 @@ reason. The document never holds the raw series, a subject id or a device serial
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -16,11 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from postprocessing.absence import Absence
 
 __all__ = [
+    "METRICS",
     "SCHEMA",
     "STATEMENT",
     "Analysis",
+    "Basis",
     "Metric",
     "MetricCode",
+    "MetricInfo",
     "ModelProvenance",
     "Night",
     "Parameters",
@@ -67,18 +71,60 @@ class MetricCode(StrEnum):
 
 
 Parameters = dict[str, float | int | str | bool]
+Kind = Literal["quantity", "count", "clock_time"]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """How a metric is named and read; ``unit`` None is the recording's level unit, as ``{counts}/min``."""
+
+    label: str
+    kind: Kind
+    unit: str | None  # UCUM
+    section: Literal["sleep", "rhythm"]
+
+
+METRICS: dict[MetricCode, MetricInfo] = {
+    MetricCode.TIME_IN_BED: MetricInfo("Time in bed", "quantity", "min", "sleep"),
+    MetricCode.TOTAL_SLEEP_TIME: MetricInfo("Total sleep time", "quantity", "min", "sleep"),
+    MetricCode.SLEEP_EFFICIENCY: MetricInfo("Sleep efficiency", "quantity", "%", "sleep"),
+    MetricCode.WAKE_AFTER_SLEEP_ONSET: MetricInfo("Wake after sleep onset", "quantity", "min", "sleep"),
+    MetricCode.AWAKENINGS: MetricInfo("Number of awakenings", "count", "{#}", "sleep"),
+    MetricCode.SLEEP_ONSET_LATENCY: MetricInfo("Sleep onset latency", "quantity", "min", "sleep"),
+    MetricCode.INTERDAILY_STABILITY: MetricInfo("Interdaily stability (IS)", "quantity", "1", "rhythm"),
+    MetricCode.INTRADAILY_VARIABILITY: MetricInfo("Intradaily variability (IV)", "quantity", "1", "rhythm"),
+    MetricCode.RELATIVE_AMPLITUDE: MetricInfo("Relative amplitude (RA)", "quantity", "1", "rhythm"),
+    MetricCode.L5: MetricInfo("Mean level of the least active 5 hours (L5)", "quantity", None, "rhythm"),
+    MetricCode.L5_ONSET: MetricInfo("Onset of the least active 5 hours", "clock_time", "h", "rhythm"),
+    MetricCode.M10: MetricInfo("Mean level of the most active 10 hours (M10)", "quantity", None, "rhythm"),
+    MetricCode.M10_ONSET: MetricInfo("Onset of the most active 10 hours", "clock_time", "h", "rhythm"),
+    MetricCode.MESOR: MetricInfo("Cosinor mesor", "quantity", None, "rhythm"),
+    MetricCode.AMPLITUDE: MetricInfo("Cosinor amplitude", "quantity", None, "rhythm"),
+    MetricCode.ACROPHASE: MetricInfo("Cosinor acrophase", "clock_time", "h", "rhythm"),
+    MetricCode.COSINOR_R_SQUARED: MetricInfo("Cosinor R squared", "quantity", "1", "rhythm"),
+}
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What one or more metrics rest on: the algorithm, its parameters and the data it saw."""
+
+    algorithm: str
+    parameters: Parameters = field(default_factory=dict)
+    epochs_used: int | None = None
+    wear_minutes: float | None = None
 
 
 class Metric(_Document):
     """One number, or the reason why there is none.
 
-    ``kind`` says how to read ``value``: a ``quantity`` or ``count`` in UCUM ``unit``, or a ``clock_time`` in local
-    decimal hours, 0 <= value < 24 (``unit`` is then ``h``).
-    ``epochs_used`` and ``wear_minutes`` say what the number rests on.
+    ``kind`` says how to read ``value``: a ``quantity`` or ``count`` in UCUM ``unit``, or a ``clock_time`` in
+    local decimal hours, 0 <= value < 24 (``unit`` is then ``h``). ``epochs_used`` and ``wear_minutes`` say
+    what the number rests on.
     """
 
     code: MetricCode
-    kind: Literal["quantity", "count", "clock_time"]
+    kind: Kind
     value: float | None
     unit: str
     algorithm: str | None = None
@@ -97,6 +143,27 @@ class Metric(_Document):
             raise ValueError("a clock time lies in [0, 24)")
         return self
 
+    @classmethod
+    def known(cls, code: MetricCode, value: float, basis: Basis, level_unit: str = "1") -> Self:
+        """Build a metric that has a value; ``level_unit`` (UCUM) is for those in the recording's own unit."""
+        info = METRICS[code]
+        return cls(
+            code=code,
+            kind=info.kind,
+            value=value,
+            unit=info.unit or level_unit,
+            algorithm=basis.algorithm,
+            parameters=basis.parameters,
+            epochs_used=basis.epochs_used,
+            wear_minutes=basis.wear_minutes,
+        )
+
+    @classmethod
+    def missing(cls, code: MetricCode, absence: Absence, level_unit: str = "1") -> Self:
+        """Build a metric that has none, and says why."""
+        info = METRICS[code]
+        return cls(code=code, kind=info.kind, value=None, unit=info.unit or level_unit, absent=absence)
+
     @property
     def clock(self) -> str:
         """``value`` of a clock time as HH:MM:SS, rounded to the second."""
@@ -109,8 +176,10 @@ class Metric(_Document):
 class Night(_Document):
     """One main rest period, named by the local date of its noon-to-noon window's start.
 
-    ``start`` and ``end`` bound the rest interval (algorithmic unless a log was given); ``onset`` and ``offset`` the
-    first sleep epoch and the end of the last. A night without a rest period has none of the four and a reason.
+    ``start`` and ``end`` bound the rest interval (algorithmic unless a log was given); ``onset`` and
+    ``offset`` the first sleep epoch and the end of the last. A night without a rest period has none of the
+    four and a reason. ``metrics`` always holds the same codes; those of a night that is not ``valid`` are
+    absent for the night's reason.
     """
 
     night_of: date
@@ -135,9 +204,14 @@ class Sleep(_Document):
 
 
 class Rhythm(_Document):
-    """Rest-activity rhythm over the whole recording."""
+    """Rest-activity rhythm over the whole recording.
+
+    ``flags`` says what a reader must know of all its numbers; ``hip_worn``: a device that is taken off at
+    night records zeros there, which push the relative amplitude towards 1.
+    """
 
     metrics: tuple[Metric, ...]
+    flags: tuple[str, ...] = ()
 
 
 class RecordingSummary(_Document):
@@ -182,9 +256,9 @@ class Prediction(_Document):
 class WeekResult(_Document):
     """PAT on one local week of 10,080 wall-clock minutes that starts at local midnight.
 
-    ``embedding`` (96,) is the mean over patches of the encoder's output. ``attention_received`` (T/P,), if asked for,
-    is the share of the last layer's attention each patch receives; it sums to 1 and is not an attribution of any
-    prediction. ``patch_minutes`` is the length of a patch.
+    ``embedding`` (96,) is the mean over patches of the encoder's output. ``attention_received`` (T/P,), if
+    asked for, is the share of the last layer's attention each patch receives; it sums to 1 and is not an
+    attribution of any prediction. ``patch_minutes`` is the length of a patch.
     """
 
     start: datetime
@@ -242,7 +316,9 @@ class Analysis(_Document):
     weeks_absent: Absence | None = None
     provenance: Provenance
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
+    )
 
     @model_validator(mode="after")
     def _weeks_or_reason(self) -> Self:

@@ -7,7 +7,6 @@ Errors raised while reading:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,14 +16,18 @@ import numpy.typing as npt
 
 from preprocessing.units import Device, Unit, WearSite
 
-__all__ = ["Flag", "FloatArray", "BoolArray", "Recording", "RecordingError", "Refusal", "Tidying"]
+__all__ = ["BoolArray", "Flag", "FloatArray", "Recording", "RecordingError", "Refusal", "Tidying"]
+
+EARLIEST_YEAR = 1900  # anonymised files carry dates such as 1918; they are flagged, not refused
+LATEST_YEAR = 2199
+LONGEST_EPOCH_SECONDS = 3600
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 
 class Refusal(StrEnum):
-    """Why an input is refused (HTTP 422, or 400 for ``unparsable``); the closed list of docs/architecture.md."""
+    """Why an input is refused (HTTP 422, or 400 for ``unparsable``); a closed list."""
 
     UNPARSABLE = "unparsable"
     UNKNOWN_FORMAT = "unknown_format"
@@ -59,21 +62,27 @@ class Flag(StrEnum):
     IMPLAUSIBLE_DATE = "implausible_date"
     NO_MOVEMENT = "no_movement"
     ALL_MISSING = "all_missing"
-    CLOCK_GAP_LIKE_DST = "clock_gap_like_dst"
-    CONSTANT_FLOOR = "constant_floor"
-    UNVERIFIED_FORMAT = "unverified_format"
+    CLOCK_GAP_LIKE_DST = "clock_gap_like_dst"  # a wall clock without zone skips an hour as in spring
+    CLOCK_REPEAT_LIKE_DST = "clock_repeat_like_dst"  # a wall clock without zone repeats an hour as in autumn
+    CONSTANT_FLOOR = "constant_floor"  # the device hardly ever reports zero
+    NONWEAR_NOT_ASSESSABLE = "nonwear_not_assessable"
+    UNVERIFIED_FORMAT = "unverified_format"  # read by its description, unchecked against a vendor file
 
 
 @dataclass(frozen=True)
 class Tidying:
-    """What the reader did to put the samples in order; every count is 0 for an orderly file."""
+    """What the reader did to put the samples in order; every count is 0 for an orderly file.
+
+    Of samples at the same instant the largest is kept, whatever their order: a smaller copy is a partial sum.
+    """
 
     unsorted: int = 0  # samples that stood earlier than their predecessor
     duplicates: int = 0  # samples dropped because the same instant was already there
+    conflicts: int = 0  # those of the duplicates that differed from the value kept
     gaps: int = 0  # epochs inserted as not recorded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recording:
     """A regular series of epochs from one device, in one quantity.
 
@@ -95,6 +104,7 @@ class Recording:
     wear: BoolArray | None = None  # (n,)
     source_format: str = "unknown"
     serial: str | None = None  # an identifier under HIPAA: never logged, never in a URL
+    markers: int = 0  # presses of the event button that the file reports
     flags: frozenset[Flag] = frozenset()
     tidying: Tidying = field(default_factory=Tidying)
 
@@ -109,14 +119,20 @@ class Recording:
                 "expected an aware start with a zone, or a naive start without one; give both or neither",
                 where="start",
             )
+        if not EARLIEST_YEAR <= self.start.year <= LATEST_YEAR:
+            raise RecordingError(
+                Refusal.INVALID_FIELD,
+                f"expected a start between the years {EARLIEST_YEAR} and {LATEST_YEAR}; correct the date",
+                where="start",
+            )
         if self.epoch_seconds < 1:
             raise RecordingError(
                 Refusal.NO_EPOCH_INFORMATION, "expected an epoch of at least 1 second", where="epoch_seconds"
             )
-        if self.epoch_seconds > 3600:
+        if self.epoch_seconds > LONGEST_EPOCH_SECONDS:
             raise RecordingError(
                 Refusal.RESOLUTION_TOO_COARSE,
-                "expected epochs of at most 3600 s; send the epoch-level export, not hourly or daily totals",
+                f"expected epochs of at most {LONGEST_EPOCH_SECONDS} s; send the epoch export, not totals",
                 where="epoch_seconds",
             )
 
@@ -125,7 +141,7 @@ class Recording:
         if values.ndim != 1 or values.dtype != np.float64:
             raise TypeError("values must be a float64 vector")
         if values.size == 0:
-            raise RecordingError(Refusal.NO_SAMPLES, "expected at least one epoch, found none", where="values")
+            raise RecordingError(Refusal.NO_SAMPLES, "expected epochs, found none; send data", where="values")
         if np.isinf(values).any():
             raise RecordingError(Refusal.INVALID_FIELD, "expected finite values or null", where="values")
         if not self.unit.may_be_negative and bool((values < 0).any()):
@@ -171,4 +187,4 @@ class Recording:
 
     def minutes_of(self, mask: BoolArray) -> float:
         """Minutes covered by the epochs of ``mask`` (n,)."""
-        return math.fsum([int(mask.sum()) * self.epoch_seconds]) / 60
+        return int(mask.sum()) * self.epoch_seconds / 60

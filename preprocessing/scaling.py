@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from preprocessing.units import Device, Unit, WearSite
 
-__all__ = ["WEEK_MINUTES", "Calibration", "Scaling", "per_recording"]
+__all__ = ["MINIMUM_WEEKS", "WEEK_MINUTES", "Calibration", "Scaling", "per_recording"]
 
 WEEK_MINUTES = 10_080  # 7 days of 1,440 minutes
+MINIMUM_WEEKS = 100  # below this a per-minute mean and SD are mostly noise
 
 Weeks = npt.NDArray[np.float32]  # (N, 10_080), NaN = not recorded
 
@@ -36,7 +37,7 @@ class Calibration(StrEnum):
 class Scaling:
     """Per-minute mean and SD of one cohort of one device, unit and wear site.
 
-    ``mean`` and ``sd`` are float64 (10_080,), minute 0 = local midnight; ``n`` is the number of weeks fitted on.
+    ``mean`` and ``sd`` are float64 (10_080,), minute 0 = local midnight; ``n`` weeks were fitted on.
     """
 
     mean: npt.NDArray[np.float64]
@@ -54,22 +55,24 @@ class Scaling:
         if bool((self.sd <= 0).any()):
             raise ValueError("scaling sd: expected every value above 0")
         if float((self.sd != 1.0).mean()) <= 0.95:
-            raise ValueError("scaling sd: expected more than 95 % of the minutes to vary; the cohort table is broken")
+            raise ValueError("scaling sd: expected more than 95 % of the minutes to vary; rebuild the table")
 
     @classmethod
-    def fit(
-        cls, weeks: Weeks, *, unit: Unit, device: Device, wear_site: WearSite, cohort: str, minimum: int = 100
-    ) -> Scaling:
-        """Fit on ``weeks`` (N, 10_080) as scikit-learn's StandardScaler does: population SD, constant column -> 1."""
-        if len(weeks) < minimum:
-            raise ValueError(f"expected at least {minimum} weeks to fit a scaling, found {len(weeks)}")
-        mean = np.nanmean(weeks, axis=0, dtype=np.float64)
-        sd = np.nanstd(weeks, axis=0, dtype=np.float64)
-        sd[sd == 0] = 1.0
-        return cls(mean, sd, unit, device, wear_site, cohort, len(weeks))
+    def fit(cls, weeks: Weeks, *, unit: Unit, device: Device, wear_site: WearSite, cohort: str) -> Scaling:
+        """Fit on ``weeks`` (N, 10_080), N >= 100, as scikit-learn's StandardScaler does.
+
+        Population SD over the recorded weeks of each minute; a constant minute gets SD 1. Raises ValueError
+        for too few weeks, or for a minute that no week recorded.
+        """
+        if len(weeks) < MINIMUM_WEEKS:
+            raise ValueError(f"expected at least {MINIMUM_WEEKS} weeks to fit a scaling, found {len(weeks)}")
+        if bool(np.isnan(weeks).all(axis=0).any()):
+            raise ValueError("expected every minute of the week to be recorded in some week; add weeks")
+        mean, sd = _mean_and_sd(weeks, axis=0)
+        return cls(mean[0], sd[0], unit, device, wear_site, cohort, len(weeks))
 
     def matches(self, unit: Unit, device: Device, wear_site: WearSite) -> bool:
-        """Whether a recording of this unit, device and wear site is from the cohort's population of devices."""
+        """Whether a recording of this unit, device and wear site is like those of the cohort."""
         return (unit, device, wear_site) == (self.unit, self.device, self.wear_site)
 
     def apply(self, weeks: Weeks) -> Weeks:
@@ -88,9 +91,17 @@ def per_recording(weeks: Weeks) -> Weeks:
     """Standardise each week of ``weeks`` (N, 10_080) by its own mean and SD; the labelled fallback.
 
     The day-night curve stays in, so this is not PAT's training distribution: no calibrated probability may
-    come from it. A week without movement stays all zero.
+    come from it. A week without movement, or without data, is all zero.
     """
-    mean = np.nanmean(weeks, axis=1, keepdims=True, dtype=np.float64)
-    sd = np.nanstd(weeks, axis=1, keepdims=True, dtype=np.float64)
-    sd[sd == 0] = 1.0
+    mean, sd = _mean_and_sd(weeks, axis=1)
     return np.nan_to_num((weeks - mean) / sd, nan=0.0).astype(np.float32)
+
+
+def _mean_and_sd(weeks: Weeks, axis: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and population SD of what is recorded, axis kept; SD 1 where nothing varies beyond rounding."""
+    recorded = ~np.isnan(weeks)
+    n = np.maximum(recorded.sum(axis=axis, keepdims=True), 1)
+    mean = np.where(recorded, weeks, 0.0).sum(axis=axis, keepdims=True, dtype=np.float64) / n
+    sd = np.sqrt((np.where(recorded, weeks - mean, 0.0) ** 2).sum(axis=axis, keepdims=True) / n)
+    sd[sd <= 10 * np.finfo(np.float64).eps * np.abs(mean)] = 1.0
+    return mean, sd

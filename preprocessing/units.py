@@ -6,7 +6,7 @@ published for. What is not in this table is not computed; the answer says why in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 __all__ = ["Device", "SleepScorer", "Unit", "Validity", "WearSite", "validity"]
@@ -37,7 +37,8 @@ class Unit(StrEnum):
     @property
     def ucum_per_minute(self) -> str:
         """UCUM code of a mean level per minute, as FHIR and the Analysis print it."""
-        return {Unit.MIMS: "{MIMS}/min", Unit.ENMO_MG: "m[g]", Unit.STEPS: "{steps}/min"}.get(self, "{counts}/min")
+        codes = {Unit.MIMS: "{MIMS}/min", Unit.ENMO_MG: "m[g]", Unit.STEPS: "{steps}/min"}
+        return codes.get(self, "{counts}/min")
 
 
 class Device(StrEnum):
@@ -100,5 +101,5 @@ def validity(unit: Unit, wear_site: WearSite) -> Validity:
     """
     allowed = _TABLE[unit]
     if wear_site is WearSite.HIP and allowed.sleep_scorers:
-        return Validity((), "needs_overnight_wear", allowed.rhythm, allowed.no_rhythm_reason, allowed.pat, allowed.no_pat_reason)
+        return replace(allowed, sleep_scorers=(), no_sleep_reason="needs_overnight_wear")
     return allowed

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Week"]
+from preprocessing.calendar import elapsed_seconds, midnight, midnights, transitions, wall_clock
+from preprocessing.recording import BoolArray, FloatArray, Recording
+from preprocessing.scaling import WEEK_MINUTES
+
+__all__ = ["Week", "resolves_minutes", "weeks_of"]
+
+_DAYS = 7
+_DAY_MINUTES = 1440
 
 
 @dataclass(frozen=True, eq=False)
 class Week:
     """Seven local days of 1,440 wall-clock minutes.
 
-    ``counts`` float32 (10_080,), NaN = not recorded; ``wear`` and ``missing`` bool (10_080,).
-    ``start`` is local midnight (aware with a zone, naive on wall clock). An hour that the spring change skips is
-    missing; of the hour that the autumn change repeats the first pass is kept and ``dropped_minutes`` counts the rest.
+    ``counts`` float32 (10_080,), NaN = missing; ``wear`` and ``missing`` bool (10_080,), where ``missing`` is
+    not recorded, not worn, or skipped by the spring change. ``start`` is local midnight (aware with a zone,
+    naive on wall clock), ``end`` the midnight seven days on. Of the hour that the autumn change repeats the
+    first pass is kept and ``dropped_minutes`` counts the second.
     """
 
     start: datetime
@@ -29,3 +37,75 @@ class Week:
     missing: npt.NDArray[np.bool_]
     dst_transition: Literal["spring", "autumn"] | None
     dropped_minutes: int
+
+    @property
+    def missing_fraction(self) -> float:
+        """Share of the 10,080 minutes that hold no value."""
+        return float(self.missing.mean())
+
+    @property
+    def actogram(self) -> npt.NDArray[np.float32]:
+        """View (7, 1440) of ``counts``: one row per local day."""
+        return self.counts.reshape(_DAYS, _DAY_MINUTES)
+
+
+def resolves_minutes(recording: Recording) -> bool:
+    """Whether whole epochs make up a minute, as the grid needs; 120 s or 7 s epochs do not."""
+    return 60 % recording.epoch_seconds == 0
+
+
+def weeks_of(recording: Recording, worn: BoolArray, stride_days: int = 7) -> list[Week]:
+    """Cut ``recording`` into complete local weeks, every ``stride_days`` from its first local midnight.
+
+    ``worn`` (n,) bool masks non-wear. A week is complete when the recording covers all its minutes; what
+    comes before the first midnight or after the last complete week is left out, never padded or rotated. No
+    weeks where the epochs do not make up minutes (``resolves_minutes``).
+    """
+    if stride_days < 1:
+        raise ValueError(f"expected a stride of at least 1 day, found {stride_days}")
+    begins = midnights(recording)
+    if not begins or not resolves_minutes(recording):
+        return []
+    first = begins[0].date()
+    starts = range(0, (begins[-1].date() - first).days - _DAYS + 1, stride_days)
+    return [_week(recording, worn, first + timedelta(days=k)) for k in starts]
+
+
+def _week(recording: Recording, worn: BoolArray, day: date) -> Week:
+    start, end = midnight(day, recording.zone), midnight(day + timedelta(days=_DAYS), recording.zone)
+    minute, chosen, dropped = _minutes(recording, start, end, day)
+    values = np.where(worn[chosen], recording.values[chosen], np.nan)
+    counts = _per_minute(minute, values, recording)
+    missing = np.isnan(counts)
+    changes = transitions(recording.zone, start, end)
+    kind = changes[0].kind if changes else None
+    return Week(start, end, recording.zone, counts, ~missing, missing, kind, dropped)
+
+
+def _minutes(
+    recording: Recording, start: datetime, end: datetime, day: date
+) -> tuple[npt.NDArray[np.int64], slice, int]:
+    """Return the minute of the week (n,) of each epoch that starts in [start, end), and those epochs.
+
+    Epochs of a second pass get minute -1; the third value is how many minutes they cover.
+    """
+    step = recording.epoch_seconds
+    first, last = (-(-elapsed_seconds(recording.start, edge) // step) for edge in (start, end))
+    seconds = np.arange(first, last, dtype=np.int64) * step
+    labels = wall_clock(recording.start, recording.zone, seconds)
+    minute = (labels - np.datetime64(day, "s")).astype(np.int64) // 60
+    again = np.zeros(labels.size, dtype=np.bool_)
+    again[1:] = labels[1:] <= np.maximum.accumulate(labels)[:-1]
+    minute[again] = -1
+    return minute, slice(first, last), int(again.sum()) * step // 60
+
+
+def _per_minute(
+    minute: npt.NDArray[np.int64], values: FloatArray, recording: Recording
+) -> npt.NDArray[np.float32]:
+    """Sum (counts, steps, MIMS) or average (rates) epochs into (10_080,); NaN unless all are there."""
+    per_minute = 60 // recording.epoch_seconds
+    kept = minute >= 0
+    counts = np.bincount(minute[kept], weights=values[kept], minlength=WEEK_MINUTES)
+    counts[np.bincount(minute[kept], minlength=WEEK_MINUTES) != per_minute] = np.nan
+    return (counts / per_minute if recording.unit.is_rate else counts).astype(np.float32)

@@ -52,7 +52,6 @@ class Settings:
     timeout_seconds: int = 60
     json_body_bytes: int = 2_000_000
     raw_body_bytes: int = 16_000_000
-    max_epochs: int = 400_000
     fhir_canonical_base: str = "https://pat-service.invalid/fhir"
     organization: str = "PAT Service (unconfigured organisation)"
 

@@ -1,20 +1,21 @@
-"""Synthetic people and their weeks: activity counts of one imaginary wrist device, for demonstration and tests only.
+"""Synthetic people and their weeks: counts of one imaginary wrist device, for demonstration and tests only.
 
-Each person has traits (chronotype, sleep need, work, liveliness, fragmentation, how faithfully the device is worn);
-each week is one noisy realisation of them. The steps are
+Each person has traits (chronotype, sleep need, work, liveliness, fragmentation, how faithfully the device is
+worn); each week is one noisy realisation of them:
 
-    traits -> nights and naps -> a latent drive per minute -> counts -> off-wrist spells (zeros) and lost minutes (NaN)
+    traits -> nights and naps -> drive per minute -> counts -> off-wrist spells (zeros), lost minutes (NaN)
 
-The drive is Gaussian around a level that depends on state, hour, day and person, with three time constants; counts are
-its positive part raised to a power, so that zeros come in bouts and the tail is long, as in real minute counts.
-No number here is fitted to a person; the constants were set by comparing cohorts, see training/realism.py.
-Everything follows from a seed (numpy PCG64, one child seed per person).
+The drive is Gaussian around a level that depends on state, hour, day and person, with three time constants;
+counts are its positive part raised to a power, so that zeros come in bouts and the tail is long, as in real
+minute counts. No number here is fitted to a person; the constants were set by comparing cohorts
+(training/realism.py). Everything follows from a seed (numpy PCG64, one child seed per person).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -25,7 +26,20 @@ from scipy.signal import lfilter
 from preprocessing.recording import Recording
 from preprocessing.units import Device, Unit, WearSite
 
-__all__ = ["DAY", "SATURATION", "PersonTraits", "Work", "cohort", "minutes", "person", "recording", "week"]
+__all__ = [
+    "DAY",
+    "SATURATION",
+    "PersonTraits",
+    "Work",
+    "cohort",
+    "counts_of",
+    "level",
+    "minutes",
+    "people",
+    "person",
+    "recording",
+    "week",
+]
 
 DAY = 1440  # minutes
 SATURATION = 8191  # the imaginary device counts with 13 bits
@@ -36,6 +50,7 @@ GETTING_UP = 8  # minutes over which the level moves between states
 
 Counts = npt.NDArray[np.float32]
 Minutes = npt.NDArray[np.float64]
+Seed = int | Sequence[int]
 
 
 class Work(StrEnum):
@@ -96,29 +111,37 @@ def person(seed: int | np.random.SeedSequence) -> PersonTraits:
     )
 
 
-def week(traits: PersonTraits, rng: np.random.Generator) -> Counts:
-    """One week (10_080,) of counts per minute from Monday's local midnight; NaN = not recorded."""
-    return minutes(traits, rng, days=7)
+def week(traits: PersonTraits, rng: np.random.Generator, first_weekday: int = 0) -> Counts:
+    """One week (10_080,) of counts per minute from the local midnight of ``first_weekday`` (Monday = 0)."""
+    return minutes(traits, rng, days=7, first_weekday=first_weekday)
 
 
-def cohort(n: int, seed: int) -> Counts:
-    """``n`` people, one week each: (n, 10_080). The first people of a larger cohort of the same seed are the same."""
-    weeks = np.empty((n, 7 * DAY), np.float32)
-    for row, child in zip(weeks, np.random.SeedSequence(seed).spawn(n), strict=True):
+def cohort(n: int, seed: Seed) -> Counts:
+    """Weeks of ``n`` people, one each, (n, 10_080), from local midnight; NaN = not recorded.
+
+    The weekday of the first day varies by person, as in NHANES and as the service cuts weeks. The first
+    people of a larger cohort of the same seed are the same people.
+    """
+    return np.stack([week(traits, rng, first) for traits, rng, first in people(n, seed)])
+
+
+def people(n: int, seed: Seed) -> Iterator[tuple[PersonTraits, np.random.Generator, int]]:
+    """Traits, generator and first weekday of each of the ``n`` people of a cohort; a new call begins anew."""
+    for child in np.random.SeedSequence(seed).spawn(n):
         traits_seed, week_seed = child.spawn(2)
-        row[:] = week(person(traits_seed), np.random.default_rng(week_seed))
-    return weeks
+        rng = np.random.default_rng(week_seed)
+        yield person(traits_seed), rng, int(rng.integers(7))
 
 
 def recording(seed: int, *, days: float, start: datetime, zone: str | None = None) -> Recording:
-    """A recording of one person from ``start`` for ``days`` days; ``start`` is naive local time.
+    """A recording of one person from ``start`` (naive local time) for ``days`` days.
 
-    With ``zone`` the recording is aware. The person lives by elapsed time from the first midnight on.
+    With ``zone`` the recording is aware. The person lives by elapsed time, also across clock changes.
     """
-    traits_seed, noise_seed = np.random.SeedSequence(seed).spawn(2)
+    traits_seed, life_seed = np.random.SeedSequence(seed).spawn(2)
     skipped, epochs = start.hour * 60 + start.minute, round(days * DAY)
     whole_days = -(-(skipped + epochs) // DAY)
-    rng = np.random.default_rng(noise_seed)
+    rng = np.random.default_rng(life_seed)
     counts = minutes(person(traits_seed), rng, days=whole_days, first_weekday=start.weekday())
     return Recording(
         start=start.replace(tzinfo=ZoneInfo(zone)) if zone else start,
@@ -133,13 +156,37 @@ def recording(seed: int, *, days: float, start: datetime, zone: str | None = Non
 
 
 def minutes(traits: PersonTraits, rng: np.random.Generator, *, days: int, first_weekday: int = 0) -> Counts:
-    """Counts (days * 1440,) from midnight of ``first_weekday`` (Monday = 0): integers as float32, NaN = not recorded."""
-    asleep = _asleep(traits, rng, days, first_weekday)
-    drive = _level(traits, rng, asleep) + _fluctuation(traits, rng, days * DAY)
-    counts = np.minimum(np.floor(traits.gain * np.maximum(drive, 0) ** POWER), SATURATION)
-    counts[_spells(rng, days * DAY, traits.off_wrist_per_day / DAY, mean_minutes=100)] = 0
-    counts[_spells(rng, days * DAY, traits.lost_per_week / (7 * DAY), mean_minutes=240)] = np.nan
+    """Counts (days * 1440,) from midnight of ``first_weekday``: whole numbers, NaN = not recorded."""
+    total = days * DAY
+    drive = level(traits, rng, days=days, first_weekday=first_weekday) + _fluctuation(traits, rng, total)
+    counts = counts_of(drive, traits.gain)
+    counts[_spells(rng, total, traits.off_wrist_per_day / DAY, mean_minutes=100)] = 0
+    counts[_spells(rng, total, traits.lost_per_week / (7 * DAY), mean_minutes=240)] = np.nan
     return counts.astype(np.float32)
+
+
+def counts_of(drive: Minutes, gain: float) -> Minutes:
+    """What the imaginary device counts in a minute of ``drive``, any shape."""
+    return np.minimum(np.floor(gain * np.maximum(drive, 0) ** POWER), SATURATION)
+
+
+def level(traits: PersonTraits, rng: np.random.Generator, *, days: int, first_weekday: int = 0) -> Minutes:
+    """Mean drive (days * 1440,) of this person in this week: nights, naps, hours, days; without noise."""
+    asleep = _asleep(traits, rng, days, first_weekday)
+    hour = np.arange(asleep.size) % DAY / 60
+    evening = np.clip((hour - 17) / 6, 0, 1) + (hour < 4)
+    day_effect = np.repeat(rng.normal(0, traits.day_to_day, days), DAY)
+    awake = traits.awake_level + day_effect + _daily_curve(traits, hour) - traits.evening_drop * evening
+    stepped = np.where(asleep, traits.asleep_level, awake)
+    return np.convolve(stepped, np.full(GETTING_UP, 1 / GETTING_UP), mode="same")
+
+
+def _daily_curve(traits: PersonTraits, hour: Minutes) -> Minutes:
+    """The person's own shape of the day, at ``hour`` (T,)."""
+    angles = 2 * np.pi * np.outer((1, 2, 3), hour) / 24
+    waves = np.stack([np.cos(angles), np.sin(angles)], axis=1).reshape(6, -1)
+    curve: Minutes = np.asarray(traits.daily_curve) @ waves
+    return curve
 
 
 def _asleep(
@@ -149,7 +196,9 @@ def _asleep(
     asleep = np.zeros(days * DAY, bool)
     night_shifts = _night_shifts(traits, rng, days + 2)
     for day in range(-1, days + 1):  # the sleep that belongs to the morning of this day
-        onset, waking = _night(traits, rng, (first_weekday + day) % 7, after_shift=bool(night_shifts[day + 1]))
+        onset, waking = _night(
+            traits, rng, (first_weekday + day) % 7, after_shift=bool(night_shifts[day + 1])
+        )
         asleep[max(0, day * DAY + onset) : max(0, day * DAY + waking)] = True
     awake_again = _spells(rng, asleep.size, traits.awakenings_per_hour / 60, traits.awakening_minutes)
     asleep &= ~awake_again
@@ -157,7 +206,7 @@ def _asleep(
 
 
 def _night_shifts(traits: PersonTraits, rng: np.random.Generator, days: int) -> npt.NDArray[np.bool_]:
-    """Which mornings (days,) follow a night at work: four in seven for nights, blocks of three for rotating."""
+    """Which mornings (days,) follow a night at work: four in a row if on nights, three if rotating."""
     phase, day = rng.integers(7), np.arange(days)
     length = {Work.DAYS: 0, Work.NIGHTS: 4, Work.ROTATING: 3}[traits.work]
     return (day + phase) % 7 < length
@@ -183,17 +232,6 @@ def _naps(traits: PersonTraits, rng: np.random.Generator, days: int) -> npt.NDAr
     return asleep
 
 
-def _level(traits: PersonTraits, rng: np.random.Generator, asleep: npt.NDArray[np.bool_]) -> Minutes:
-    """Mean drive per minute (T,) given the state, the hour, the day and the person."""
-    hour = np.arange(asleep.size) % DAY / 60
-    waves = np.array([wave(2 * np.pi * k * hour / 24) for k in (1, 2, 3) for wave in (np.cos, np.sin)])
-    day_effect = np.repeat(rng.normal(0, traits.day_to_day, asleep.size // DAY), DAY)
-    evening = np.clip((hour - 17) / 6, 0, 1) + (hour < 4)
-    awake = traits.awake_level + day_effect + np.array(traits.daily_curve) @ waves - traits.evening_drop * evening
-    level = np.where(asleep, traits.asleep_level, awake)
-    return np.convolve(level, np.full(GETTING_UP, 1 / GETTING_UP), mode="same")
-
-
 def _fluctuation(traits: PersonTraits, rng: np.random.Generator, n: int) -> Minutes:
     """Unit-variance Gaussian noise (n,) with the three time constants."""
     total = np.zeros(n)
@@ -213,8 +251,3 @@ def _spells(
     for start in np.flatnonzero(rng.random(n) < per_minute):
         mask[start : start + 1 + round(rng.exponential(mean_minutes))] = True
     return mask
-
-
-def elapsed(start: datetime, minute: int) -> datetime:
-    """Wall time of ``minute`` after a naive ``start``."""
-    return start + timedelta(minutes=minute)

@@ -1,0 +1,54 @@
+# The one task runner. `make demo` and `make test` need only Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export BENTOML_HOME ?= $(CURDIR)/.bentoml
+export BENTOML_DO_NOT_TRACK := True
+WEIGHTS := models/weights/pat-s-demo
+
+.PHONY: setup weights demo serve test test-slow check format build pretrain examples clean
+
+setup: $(VENV)/.installed ## make ./.venv with `pat` in it
+
+$(VENV)/.installed: pyproject.toml constraints.txt constraints-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -c constraints-dev.txt -e '.[dev]'
+	@touch $@
+
+weights: setup ## store the demonstration weights in the BentoML model store
+	$(BIN)/pat weights import $(WEIGHTS)
+
+demo: weights ## the main job end to end: serve, analyse an example week, write out/
+	$(BIN)/python examples/demo.py
+
+serve: weights ## serve on http://127.0.0.1:3000
+	$(BIN)/bentoml serve service:PatService
+
+test: setup ## everything but the slow suites, with branch coverage
+	$(BIN)/pytest -m "not slow" --cov --cov-report=term:skip-covered --cov-report=xml
+
+test-slow: setup ## the slow suites
+	$(BIN)/pytest -m slow --no-cov
+
+check: setup ## style, types and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+build: weights ## make the Bento
+	$(BIN)/bentoml build
+
+pretrain: setup ## train the demonstration weights again, from the seed (docs/demonstration-weights.md)
+	$(BIN)/python -m training.pretrain --seed 0 --output $(WEIGHTS)
+
+examples: setup ## write the example inputs again, from the seed
+	$(BIN)/python -m training.examples examples
+
+clean:
+	rm -rf out build .bentoml .pytest_cache .mypy_cache .ruff_cache .coverage coverage.xml

@@ -1,0 +1,364 @@
+"""A Checkpoint: the weights of one encoder with all that gives them meaning, as files that prove themselves.
+
+A folder holds ``checkpoint.json`` (the card, with size and SHA-256 of every other file),
+``weights.safetensors`` and, where present, ``scaling.safetensors`` and ``golden.safetensors``. Nothing is
+parsed before its hash is right.
+
+Errors:
+
+    CheckpointError           weights that are damaged, foreign or incomplete; names the file or tensor
+      CheckpointMissing       there is no such checkpoint where it was looked for
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.config import (
+    CONFIGS,
+    ENCODER_PARAMETERS,
+    HeadConfig,
+    PATConfig,
+    Shapes,
+    expected_shapes,
+    head_shapes,
+)
+from preprocessing.scaling import WEEK_MINUTES, Scaling
+from preprocessing.units import Device, Unit, WearSite
+
+__all__ = [
+    "CARD",
+    "FILES",
+    "MAX_FILE_BYTES",
+    "Arrays",
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointMissing",
+    "CheckpointProvenance",
+    "Floats",
+    "Golden",
+    "check_arrays",
+    "golden_weeks",
+    "load",
+    "read_limited",
+    "save",
+]
+
+CARD = "checkpoint.json"
+FILES = ("weights.safetensors", "scaling.safetensors", "golden.safetensors")
+MAX_CARD_BYTES = 256 * 1024
+MAX_FILE_BYTES = 64 * 1024 * 1024  # eight times PAT-L
+
+Floats = npt.NDArray[np.float32]
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class CheckpointError(ValueError):
+    """Weights cannot be used; the message names the file or tensor and says what to do."""
+
+
+class CheckpointMissing(CheckpointError):  # noqa: N818  # it says what is the case, as KeyError does
+    """There is no such checkpoint."""
+
+
+@dataclass(frozen=True)
+class CheckpointProvenance:
+    """Where weights come from; ``created`` is an ISO date, ``source_sha256`` that of the imported file."""
+
+    source: str
+    licence: str
+    created: str
+    source_sha256: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """Inputs with the outputs that the float64 reference gives for them."""
+
+    weeks: Floats  # (M, T), standardised
+    pooled: npt.NDArray[np.float64]  # (M, 96)
+    profile: npt.NDArray[np.float64]  # (M, N)
+
+
+def golden_weeks() -> Floats:
+    """Return the three seeded inputs of a golden, (3, 10_080): an ordinary week, all zeros, extremes."""
+    minute = np.arange(WEEK_MINUTES)
+    noise = np.random.default_rng(20_241_115).normal(0, 0.7, WEEK_MINUTES)
+    ordinary = 0.8 * np.sin(2 * np.pi * (minute / 1440 - 0.4)) + noise
+    extreme = ordinary.copy()
+    extreme[1000:1200] = -6
+    extreme[4000:4200:2], extreme[4001:4200:2] = 50, -50
+    extreme[[2500, 6000, 8000, 9000]] = 80, 100, 250, -100
+    return np.stack([ordinary, np.zeros(WEEK_MINUTES), extreme]).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """One encoder: its architecture, weights, cohort scaling, heads, golden output and origin.
+
+    ``weights`` holds float32 arrays by the names of ``expected_shapes`` and ``head_shapes``, no more and no
+    fewer; they are read-only. Raises CheckpointError for anything else, so that every Checkpoint is whole.
+    """
+
+    name: str
+    config: PATConfig
+    weights: Mapping[str, Floats]
+    provenance: CheckpointProvenance
+    scaling: Scaling | None = None
+    heads: tuple[HeadConfig, ...] = ()
+    golden: Golden | None = None
+
+    def __post_init__(self) -> None:
+        if CONFIGS.get(self.config.name) != self.config:
+            raise CheckpointError(f"architecture: expected one of {', '.join(CONFIGS)}, unchanged")
+        check_arrays(self.weights, self.shapes)
+        total = sum(self.weights[name].size for name in expected_shapes(self.config))
+        if total != ENCODER_PARAMETERS[self.config.name]:
+            raise CheckpointError(f"{self.config.name}: {total} encoder parameters are no published size")
+        if self.golden is not None:
+            _check_golden(self.golden, self.config)
+        object.__setattr__(self, "weights", _read_only(self.weights))
+
+    @property
+    def shapes(self) -> Shapes:
+        """Name and shape of every tensor, encoder and heads."""
+        shapes = expected_shapes(self.config)
+        for head in self.heads:
+            shapes |= head_shapes(head.label, self.config)
+        return shapes
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that an answer depends on: architecture, weights, heads and scaling.
+
+        Name, provenance and golden are left out: they change no answer, and equal content has one digest.
+        """
+        described = [asdict(self.config), [asdict(head) for head in self.heads]]
+        content = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+        for name, array in self.weights.items():
+            content.update(f"{name}{list(array.shape)}".encode())
+            content.update(array.astype("<f4", order="C").tobytes())
+        content.update((self.scaling.digest if self.scaling else "no scaling").encode())
+        return content.hexdigest()
+
+    def with_golden(self, golden: Golden) -> Checkpoint:
+        """Return the same checkpoint with ``golden``."""
+        return replace(self, golden=golden)
+
+
+def _read_only(weights: Mapping[str, Floats]) -> Mapping[str, Floats]:
+    own = {name: np.array(array, order="C") for name, array in sorted(weights.items())}
+    for array in own.values():
+        array.setflags(write=False)
+    return MappingProxyType(own)
+
+
+def check_arrays(arrays: Arrays, shapes: Shapes, dtype: str = "float32") -> None:
+    """Raise CheckpointError unless ``arrays`` are exactly those of ``shapes``, of ``dtype``, and finite."""
+    for name in sorted(shapes.keys() - arrays.keys()):
+        raise CheckpointError(f"tensor {name}: missing; use the complete file")
+    for name in sorted(arrays.keys() - shapes.keys()):
+        raise CheckpointError(f"tensor {name:.80}: not part of this architecture; use a file of its size")
+    for name, shape in shapes.items():
+        _check_array(name, arrays[name], shape, dtype)
+
+
+def _check_array(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], dtype: str) -> None:
+    if array.shape != shape or array.dtype != np.dtype(dtype):
+        found = f"{array.dtype} {array.shape}"
+        raise CheckpointError(
+            f"tensor {name}: expected {dtype} {shape}, found {found}; use the original file"
+        )
+    if not np.isfinite(array).all():
+        raise CheckpointError(
+            f"tensor {name}: expected finite values only; the file is damaged, get it again"
+        )
+
+
+def _check_golden(golden: Golden, config: PATConfig) -> None:
+    shape = golden.weeks.shape
+    if len(shape) != 2 or shape[0] == 0 or shape[1] % config.patch:
+        raise CheckpointError(f"golden weeks: expected (M, T), found {shape}; compute the golden again")
+    rows, patches = shape[0], config.patches(shape[1])
+    check_arrays({"weeks": golden.weeks}, {"weeks": shape})
+    outputs = {"pooled": golden.pooled, "profile": golden.profile}
+    check_arrays(outputs, {"pooled": (rows, config.width), "profile": (rows, patches)}, "float64")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, from_attributes=True)
+
+
+class _File(_Strict):
+    bytes: int
+    sha256: str
+
+
+class _ScalingCard(_Strict):
+    unit: Unit
+    device: Device
+    wear_site: WearSite
+    cohort: str
+    n: int
+
+
+class _Card(_Strict):
+    format: Literal["pat-checkpoint/1"]
+    name: str
+    architecture: str
+    digest: str
+    provenance: CheckpointProvenance
+    heads: tuple[HeadConfig, ...]
+    scaling: _ScalingCard | None
+    files: dict[str, _File]
+
+
+def save(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write ``checkpoint`` into ``folder``, the card last: without its card a folder is no checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {name: safetensors.numpy.save(dict(arrays)) for name, arrays in _files(checkpoint)}
+    for name in (CARD, *FILES):
+        (folder / name).unlink(missing_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    partial = folder / f"{CARD}.partial"
+    partial.write_text(_card(checkpoint, contents))
+    partial.replace(folder / CARD)
+
+
+def _files(checkpoint: Checkpoint) -> Iterator[tuple[str, Arrays]]:
+    weights, scaling, golden = FILES
+    yield weights, checkpoint.weights
+    if checkpoint.scaling is not None:
+        yield scaling, {"mean": checkpoint.scaling.mean, "sd": checkpoint.scaling.sd}
+    if checkpoint.golden is not None:
+        yield golden, vars(checkpoint.golden)
+
+
+def _card(checkpoint: Checkpoint, contents: Mapping[str, bytes]) -> str:
+    scaling = checkpoint.scaling
+    described = _Card(
+        format="pat-checkpoint/1",
+        name=checkpoint.name,
+        architecture=checkpoint.config.name,
+        digest=checkpoint.digest,
+        provenance=checkpoint.provenance,
+        heads=checkpoint.heads,
+        scaling=_ScalingCard.model_validate(scaling) if scaling else None,
+        files={name: _File(bytes=len(data), sha256=_sha256(data)) for name, data in contents.items()},
+    )
+    return json.dumps(described.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+
+def load(folder: Path, expected_digest: str | None = None) -> Checkpoint:
+    """Read and verify a checkpoint folder; ``expected_digest`` pins its content.
+
+    Raises CheckpointMissing without a card, CheckpointError naming the file or tensor that is damaged, foreign
+    or not the pinned one.
+    """
+    described = _read_card(folder)
+    parsed = {name: _read_arrays(folder / name, file) for name, file in described.files.items()}
+    try:
+        checkpoint = _assemble(described, parsed)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder.name}: {error}") from error
+    for expected, by in ((described.digest, CARD), (expected_digest, "the pin")):
+        if expected is not None and checkpoint.digest != expected:
+            found = f"expected content {expected:.64} ({by}), found {checkpoint.digest}"
+            raise CheckpointError(f"{folder.name}: {found}; restore the files, or pin what is meant")
+    return checkpoint
+
+
+def _read_card(folder: Path) -> _Card:
+    where = f"{folder.name}/{CARD}"
+    if not (folder / CARD).exists():
+        raise CheckpointMissing(f"{where}: not there; expected a checkpoint folder")
+    try:
+        described = _Card.model_validate_json(read_limited(folder / CARD, MAX_CARD_BYTES))
+    except ValidationError as error:
+        field = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise CheckpointError(f"{where}: {field:.80}: not as expected; restore the original file") from None
+    if described.architecture not in CONFIGS:
+        raise CheckpointError(f"{where}: architecture: expected one of {', '.join(CONFIGS)}")
+    if FILES[0] not in described.files or described.files.keys() - set(FILES):
+        raise CheckpointError(f"{where}: files: expected {', '.join(FILES)}, the last two optional")
+    if (FILES[1] in described.files) != (described.scaling is not None):
+        raise CheckpointError(f"{where}: scaling: expected in the card and as a file, or in neither")
+    return described
+
+
+def _read_arrays(path: Path, file: _File) -> Arrays:
+    where = f"{path.parent.name}/{path.name}"
+    data = read_limited(path, MAX_FILE_BYTES)
+    if len(data) != file.bytes:
+        raise CheckpointError(
+            f"{where}: expected {file.bytes} bytes, found {len(data)}; restore the original"
+        )
+    if _sha256(data) != file.sha256:
+        raise CheckpointError(
+            f"{where}: SHA-256 is not that of {CARD}; the file is damaged, restore the original"
+        )
+    try:
+        return safetensors.numpy.load(data)
+    except Exception as error:  # the parser raises several kinds for foreign content
+        raise CheckpointError(f"{where}: not a safetensors file; restore the original") from error
+
+
+def read_limited(path: Path, limit_bytes: int) -> bytes:
+    """Read a regular file of at most ``limit_bytes``, through no link; raises CheckpointError naming it."""
+    where = f"{path.parent.name}/{path.name}"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb") as stream:
+            data = stream.read(limit_bytes + 1)
+    except OSError as error:
+        raise CheckpointError(f"{where}: {error.strerror}; expected a regular file") from error
+    if len(data) > limit_bytes:
+        raise CheckpointError(f"{where}: expected at most {limit_bytes} bytes; this is no PAT checkpoint")
+    return data
+
+
+def _assemble(described: _Card, parsed: Mapping[str, Arrays]) -> Checkpoint:
+    weights, scaling, golden = (parsed.get(name) for name in FILES)
+    assert weights is not None  # noqa: S101  # _read_card refused a card without it
+    return Checkpoint(
+        name=described.name,
+        config=CONFIGS[described.architecture],
+        weights=weights,
+        provenance=described.provenance,
+        scaling=_scaling(described.scaling, scaling) if described.scaling and scaling is not None else None,
+        heads=described.heads,
+        golden=_golden(golden) if golden is not None else None,
+    )
+
+
+def _scaling(described: _ScalingCard, arrays: Arrays) -> Scaling:
+    check_arrays(arrays, {"mean": (WEEK_MINUTES,), "sd": (WEEK_MINUTES,)}, "float64")
+    try:
+        return Scaling(arrays["mean"], arrays["sd"], **dict(described))
+    except ValueError as error:
+        raise CheckpointError(f"{FILES[1]}: {error}; restore the original") from error
+
+
+def _golden(arrays: Arrays) -> Golden:
+    if arrays.keys() != {"weeks", "pooled", "profile"}:
+        raise CheckpointError(f"{FILES[2]}: expected weeks, pooled and profile; compute the golden again")
+    return Golden(**arrays)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,336 @@
+"""Rest-activity rhythm: how alike the days are, how broken up, how much day differs from night, and when.
+
+All clock statements are on local wall clock; all levels are means per minute, whatever the epoch. Counts are
+used as recorded, without a threshold: other programs binarise first and give other values for the same names.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from postprocessing.absence import Absence, Reason, absent
+from postprocessing.analysis import METRICS, Basis, Metric, MetricCode, Parameters, Rhythm
+from preprocessing.calendar import wall_clock_of
+from preprocessing.recording import BoolArray, FloatArray, Recording
+from preprocessing.units import WearSite, validity
+
+__all__ = [
+    "ClockSeries",
+    "Cosinor",
+    "Window",
+    "cosinor",
+    "day_profile",
+    "extreme_window",
+    "hourly_means",
+    "interdaily_stability",
+    "intradaily_variability",
+    "relative_amplitude",
+    "summarise",
+]
+
+IntArray = npt.NDArray[np.int64]
+
+DAY_MINUTES = 1_440
+DAY_SECONDS = 86_400
+VALID_HOUR_SECONDS = 1_800  # an hour counts with at least 30 valid minutes
+VALID_HOURS_FRACTION = 0.75
+FEWEST_DAYS_FOR_STABILITY = 3
+FEWEST_DAYS_PER_CLOCK_MINUTE = 2
+L5_MINUTES, M10_MINUTES = 300, 600  # van Someren 1999
+
+TIE = 1e-12  # sums that differ by less than this share of the day's total differ by rounding alone
+FLAT = 1e-9  # an amplitude below this share of the SD is rounding, so its peak has no time
+
+NO_VARIATION = "It is undefined for a recording without variation."
+
+
+@dataclass(frozen=True, eq=False)
+class ClockSeries:
+    """Mean levels per minute (k,), NaN = not valid, each with its local clock label (k,) datetime64[s].
+
+    Elements last ``seconds``: one epoch, or a part of a longer one of about a minute. Each belongs to the
+    clock minute that it begins in.
+    """
+
+    levels: FloatArray
+    clock: npt.NDArray[np.datetime64]
+    seconds: float
+
+    @classmethod
+    def of(cls, recording: Recording, worn: BoolArray) -> ClockSeries:
+        """Take the ``worn`` (n,) epochs of a recording as levels per minute."""
+        epoch_seconds = recording.epoch_seconds
+        per_minute = 1.0 if recording.unit.is_rate else 60 / epoch_seconds
+        parts = max(1, round(epoch_seconds / 60))
+        offsets = (np.arange(parts) * epoch_seconds // parts).astype("timedelta64[s]")
+        levels = np.where(worn, recording.values, np.nan) * per_minute
+        clock = np.add.outer(wall_clock_of(recording), offsets).reshape(-1)
+        return cls(np.repeat(levels, parts), clock, epoch_seconds / parts)
+
+    @property
+    def valid(self) -> BoolArray:
+        """Mask (k,) of the elements that hold a level."""
+        return ~np.isnan(self.levels)
+
+    @property
+    def clock_seconds(self) -> IntArray:
+        """Seconds (k,) since local midnight."""
+        return self.clock.astype(np.int64) % DAY_SECONDS
+
+
+def hourly_means(series: ClockSeries) -> tuple[FloatArray, IntArray]:
+    """Return the mean level (N,) of each successive clock hour, and which hour of the day (N,) that is.
+
+    An hour with less than 30 valid minutes is NaN. An hour that the clock repeats in autumn makes two hours;
+    one that it skips in spring makes none.
+    """
+    seconds = series.clock.astype(np.int64)
+    hours = seconds // 3_600
+    starts = np.concatenate([[True], (np.diff(hours) != 0) | (np.diff(seconds) <= 0)])
+    index = np.cumsum(starts) - 1
+    valid = series.valid
+    total = np.bincount(index[valid], series.levels[valid], minlength=index[-1] + 1)
+    count = np.bincount(index[valid], minlength=index[-1] + 1)
+    enough = count * series.seconds >= VALID_HOUR_SECONDS
+    means = np.divide(total, count, out=np.full(total.size, np.nan), where=enough)
+    return means, hours[starts] % 24
+
+
+def interdaily_stability(hourly: FloatArray, clock_hour: IntArray) -> float | None:
+    """IS of hourly means (N,) with their hours 0..23: how alike the days are.
+
+    Witting 1990, Biol Psychiatry 27:563: N valid hours, their mean profile by clock hour, population
+    variances. None where a clock hour is never valid or nothing varies.
+    """
+    valid = ~np.isnan(hourly)
+    means, hours = hourly[valid], clock_hour[valid]
+    count = np.bincount(hours, minlength=24)
+    if not count.all() or _is_constant(means):
+        return None
+    profile = np.bincount(hours, means, minlength=24) / count
+    grand = means.mean()
+    return float(means.size * ((profile - grand) ** 2).sum() / (24 * ((means - grand) ** 2).sum()))
+
+
+def intradaily_variability(hourly: FloatArray) -> float | None:
+    """IV of hourly means (N,): how broken up the day is (Witting 1990).
+
+    Mean square of the steps between neighbouring valid hours over the population variance of the valid hours;
+    the steps beside a missing hour are left out of that mean. None where nothing varies or no two valid hours
+    are neighbours.
+    """
+    means = hourly[~np.isnan(hourly)]
+    steps = np.diff(hourly)
+    steps = steps[~np.isnan(steps)]
+    if not steps.size or _is_constant(means):
+        return None
+    return float((steps**2).mean() / means.var())
+
+
+def day_profile(series: ClockSeries) -> tuple[FloatArray, IntArray]:
+    """Return the mean level (1440,) of each clock minute over days, and on how many days (1440,) it was seen.
+
+    A minute never seen is NaN.
+    """
+    valid = series.valid
+    days = series.clock.astype("datetime64[D]").astype(np.int64)
+    cell = (days - days.min()) * DAY_MINUTES + series.clock_seconds // 60
+    size = int(days.max() - days.min() + 1) * DAY_MINUTES
+    total = np.bincount(cell[valid], series.levels[valid], minlength=size)
+    count = np.bincount(cell[valid], minlength=size)
+    seen = (count > 0).reshape(-1, DAY_MINUTES).sum(axis=0)
+    levels = np.divide(total, count, out=np.zeros(size), where=count > 0).reshape(-1, DAY_MINUTES)
+    return np.divide(levels.sum(axis=0), seen, out=np.full(DAY_MINUTES, np.nan), where=seen > 0), seen
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of the cyclic day: mean level, and start in clock hours; None where starts tie apart."""
+
+    level: float
+    onset: float | None
+
+
+def extreme_window(profile: FloatArray, minutes: int, *, highest: bool) -> Window:
+    """Return the lowest (or ``highest``) cyclic window of ``minutes`` of a day profile (1440,).
+
+    van Someren 1999. Several equal starts in a row give their middle, as nights of zeros do; otherwise the
+    onset is None.
+    """
+    sums = np.concatenate([[0.0], np.cumsum(np.concatenate([profile, profile[: minutes - 1]]))])
+    totals = sums[minutes:] - sums[:-minutes]  # (1440,)
+    best = totals.max() if highest else totals.min()
+    tied = np.abs(totals - best) <= TIE * profile.sum()
+    first = np.flatnonzero(tied & ~np.roll(tied, 1))
+    if first.size != 1:
+        return Window(float(best) / minutes, None)
+    middle = (int(first[0]) + (int(tied.sum()) - 1) / 2) % DAY_MINUTES
+    return Window(float(best) / minutes, middle / 60)
+
+
+def relative_amplitude(l5: float, m10: float) -> float | None:
+    """RA = (M10 - L5) / (M10 + L5); None without any movement."""
+    return (m10 - l5) / (m10 + l5) if m10 + l5 > 0 else None
+
+
+@dataclass(frozen=True)
+class Cosinor:
+    """A fitted day curve.
+
+    ``acrophase`` in clock hours, None where the amplitude is nil; ``r_squared`` None without variation.
+    """
+
+    mesor: float
+    amplitude: float
+    acrophase: float | None
+    r_squared: float | None
+
+
+def cosinor(clock_hours: FloatArray, levels: FloatArray) -> Cosinor:
+    """Fit y = M + A cos(2 pi (h - phi) / 24) by linear least squares (Nelson 1979); both (k,), no NaN."""
+    if _is_constant(levels):
+        return Cosinor(float(levels.mean()), 0.0, None, None)
+    angle = 2 * np.pi * clock_hours / 24
+    design = np.column_stack([np.ones(angle.size), np.cos(angle), np.sin(angle)])
+    (mesor, cosine, sine), *_ = np.linalg.lstsq(design, levels, rcond=None)
+    residual = levels - design @ np.array([mesor, cosine, sine])
+    amplitude = math.hypot(cosine, sine)
+    peak = math.atan2(sine, cosine) * 24 / (2 * math.pi) % 24 % 24  # a tiny negative rounds up to 24 at first
+    return Cosinor(
+        mesor=float(mesor),
+        amplitude=amplitude,
+        acrophase=peak if amplitude > FLAT * float(levels.std()) else None,
+        r_squared=1 - float((residual**2).sum() / ((levels - levels.mean()) ** 2).sum()),
+    )
+
+
+def _is_constant(levels: FloatArray) -> bool:
+    return bool(np.ptp(levels) <= TIE * np.abs(levels).max()) if levels.size else True
+
+
+STABILITY_METRICS = (MetricCode.INTERDAILY_STABILITY, MetricCode.INTRADAILY_VARIABILITY)
+PROFILE_METRICS = (
+    MetricCode.RELATIVE_AMPLITUDE,
+    MetricCode.L5,
+    MetricCode.L5_ONSET,
+    MetricCode.M10,
+    MetricCode.M10_ONSET,
+)
+COSINOR_METRICS = (
+    MetricCode.MESOR,
+    MetricCode.AMPLITUDE,
+    MetricCode.ACROPHASE,
+    MetricCode.COSINOR_R_SQUARED,
+)
+
+
+def summarise(recording: Recording, worn: BoolArray) -> Rhythm:
+    """Return the rest-activity rhythm of the ``worn`` (n,) epochs of ``recording``."""
+    allowed = validity(recording.unit, recording.wear_site)
+    if allowed.no_rhythm_reason is not None:
+        codes = STABILITY_METRICS + PROFILE_METRICS + COSINOR_METRICS
+        return Rhythm(metrics=_all_missing(recording, codes, absent(allowed.no_rhythm_reason)))
+    valid = worn & recording.recorded
+    maker = _Maker(recording, valid, ClockSeries.of(recording, valid))
+    flags = ("hip_worn",) if recording.wear_site is WearSite.HIP else ()
+    return Rhythm(metrics=(*maker.stability(), *maker.profile()), flags=flags)
+
+
+def _all_missing(recording: Recording, codes: tuple[MetricCode, ...], why: Absence) -> tuple[Metric, ...]:
+    return tuple(Metric.missing(code, why, recording.unit.ucum_per_minute) for code in codes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Maker:
+    """Turns one recording's series into metrics with their basis."""
+
+    recording: Recording
+    worn: BoolArray
+    series: ClockSeries
+
+    def stability(self) -> tuple[Metric, ...]:
+        """IS and IV, or why not."""
+        hourly, clock_hour = hourly_means(self.series)
+        valid = ~np.isnan(hourly)
+        if why := self._why_no_stability(valid, clock_hour):
+            return _all_missing(self.recording, STABILITY_METRICS, why)
+        values = (interdaily_stability(hourly, clock_hour), intradaily_variability(hourly))
+        basis = self._basis(
+            "nonparametric rhythm of hourly means, population variances (Witting 1990)",
+            {"binarized": False, "valid_hours": int(valid.sum()), "fewest_valid_minutes_per_hour": 30},
+        )
+        return self._metrics(STABILITY_METRICS, values, basis)
+
+    def _why_no_stability(self, valid: BoolArray, clock_hour: IntArray) -> Absence | None:
+        days, needed = self.recording.days, FEWEST_DAYS_FOR_STABILITY
+        if days < needed:
+            return absent(
+                Reason.TOO_FEW_VALID_DAYS, f"The recording has {days:.1f} days; {needed} are needed."
+            )
+        share = float(valid.mean())
+        if share < VALID_HOURS_FRACTION:
+            needs = f"{VALID_HOURS_FRACTION:.0%} are needed"
+            return absent(
+                Reason.TOO_MUCH_MISSING, f"{share:.0%} of the hours have 30 valid minutes; {needs}."
+            )
+        if len(np.unique(clock_hour[valid])) < 24:
+            return absent(
+                Reason.TOO_MUCH_MISSING, "At least one hour of the day has 30 valid minutes on no day."
+            )
+        return None
+
+    def profile(self) -> tuple[Metric, ...]:
+        """RA, L5, M10 and the cosinor, or why not."""
+        profile, days_seen = day_profile(self.series)
+        if why := self._why_no_profile(days_seen):
+            return _all_missing(self.recording, PROFILE_METRICS + COSINOR_METRICS, why)
+        return (*self._windows(profile, days_seen), *self._cosinor())
+
+    def _why_no_profile(self, days_seen: IntArray) -> Absence | None:
+        needed = FEWEST_DAYS_PER_CLOCK_MINUTE
+        if days_seen.min() >= needed:
+            return None
+        reason = Reason.TOO_FEW_VALID_DAYS if self.recording.days < needed else Reason.TOO_MUCH_MISSING
+        unseen = int((days_seen < needed).sum())
+        return absent(reason, f"{unseen} of 1440 minutes of the day are valid on fewer than {needed} days.")
+
+    def _windows(self, profile: FloatArray, days_seen: IntArray) -> tuple[Metric, ...]:
+        l5 = extreme_window(profile, L5_MINUTES, highest=False)
+        m10 = extreme_window(profile, M10_MINUTES, highest=True)
+        basis = self._basis(
+            "least and most active hours of the mean day by clock minute (van Someren 1999)",
+            {
+                "l5_minutes": L5_MINUTES,
+                "m10_minutes": M10_MINUTES,
+                "fewest_days_per_minute": int(days_seen.min()),
+            },
+        )
+        amplitude = relative_amplitude(l5.level, m10.level)
+        return self._metrics(PROFILE_METRICS, (amplitude, l5.level, l5.onset, m10.level, m10.onset), basis)
+
+    def _cosinor(self) -> tuple[Metric, ...]:
+        valid = self.series.valid
+        fit = cosinor(self.series.clock_seconds[valid] / 3_600, self.series.levels[valid])
+        basis = self._basis(
+            "24 h cosinor by linear least squares (Nelson 1979)", {"period_hours": 24, "transform": "none"}
+        )
+        return self._metrics(COSINOR_METRICS, (fit.mesor, fit.amplitude, fit.acrophase, fit.r_squared), basis)
+
+    def _metrics(
+        self, codes: tuple[MetricCode, ...], values: tuple[float | None, ...], basis: Basis
+    ) -> tuple[Metric, ...]:
+        return tuple(self._metric(code, value, basis) for code, value in zip(codes, values, strict=True))
+
+    def _metric(self, code: MetricCode, value: float | None, basis: Basis) -> Metric:
+        if value is not None:
+            return Metric.known(code, value, basis, self.recording.unit.ucum_per_minute)
+        clock_time = METRICS[code].kind == "clock_time"
+        why = absent(Reason.NOT_UNIQUE) if clock_time else absent(Reason.INSUFFICIENT_DATA, NO_VARIATION)
+        return Metric.missing(code, why, self.recording.unit.ucum_per_minute)
+
+    def _basis(self, algorithm: str, parameters: Parameters) -> Basis:
+        return Basis(algorithm, parameters, int(self.worn.sum()), self.recording.minutes_of(self.worn))

@@ -1,0 +1,65 @@
+"""Columns of a comma-separated file, as text and as numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from preprocessing.readers.assemble import MAX_EPOCHS, too_many_epochs
+from preprocessing.recording import FloatArray, RecordingError, Refusal
+
+__all__ = ["columns_of", "numbers_of", "text_of"]
+
+_NUMERIC = frozenset("0123456789.eE+-")
+
+
+def text_of(data: bytes) -> str:
+    """Decode a text file, UTF-8 with or without byte-order mark; RecordingError ``unparsable`` otherwise."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise RecordingError(
+            Refusal.UNPARSABLE, "expected a text file in UTF-8, found other bytes; export it as UTF-8 text"
+        )
+    return text
+
+
+def columns_of(body: str, width: int) -> list[Sequence[str]]:
+    """Split ``body`` (rows without their header) into ``width`` columns of text; blank lines are skipped.
+
+    Raises RecordingError ``unparsable`` for broken quoting, ``invalid_field`` for a row of another width,
+    ``no_samples`` for an empty body.
+    """
+    if body.count("\n") > 2 * MAX_EPOCHS:
+        raise too_many_epochs()
+    try:
+        rows = [row for row in csv.reader(io.StringIO(body), strict=True) if row]
+    except csv.Error:
+        raise RecordingError(Refusal.UNPARSABLE, "expected comma-separated rows; check the quoting") from None
+    if not rows:
+        raise RecordingError(Refusal.NO_SAMPLES, "expected rows after the header, found none; send data")
+    wrong = sum(len(row) != width for row in rows)
+    if wrong:
+        raise RecordingError(
+            Refusal.INVALID_FIELD, f"expected {width} columns in every row, found {wrong} rows with others"
+        )
+    return list(zip(*rows, strict=True))
+
+
+def numbers_of(cells: Sequence[str], where: str) -> FloatArray:
+    """Numbers (n,) float64 of ``cells``, empty = NaN; RecordingError ``invalid_field`` for anything else."""
+    if set().union(*cells) <= _NUMERIC:
+        try:
+            return np.array([float(cell) if cell else np.nan for cell in cells], dtype=np.float64)
+        except ValueError:
+            pass
+    raise RecordingError(
+        Refusal.INVALID_FIELD,
+        f"expected numbers with a decimal point, or nothing where not recorded, in column {where}",
+        where=where,
+    )

@@ -1,0 +1,102 @@
+"""Wear: when the device was on the body, by the device's own word or by a published rule on zeros.
+
+Zeros are also sleep. On the hip, where the device is taken off at night, Choi's rule applies. On the wrist,
+healthy sleep can hold hours of zeros, so only zeros of 12 hours in a row count as non-wear there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from preprocessing.recording import BoolArray, Flag, FloatArray, Recording
+from preprocessing.runs import runs
+from preprocessing.units import Unit, WearSite
+
+__all__ = ["CHOI_2011", "WRIST_ZERO_MINUTES", "ChoiRule", "Wear", "WearMode", "assess", "choi_nonwear"]
+
+WRIST_ZERO_MINUTES = 720  # project choice: the longest zero run seen asleep on a wrist is 553 min (Depresjon)
+_ACTIGRAPH = (Unit.ACTIGRAPH_AXIS1_COUNTS, Unit.ACTIGRAPH_7164_COUNTS)
+
+
+class WearMode(StrEnum):
+    """``detect`` applies a rule; ``as_recorded`` takes every recorded epoch as worn (for oracles)."""
+
+    DETECT = "detect"
+    AS_RECORDED = "as_recorded"
+
+
+@dataclass(frozen=True, eq=False)
+class Wear:
+    """What was worn by which ``rule``; ``worn`` (n,) bool is False where nothing was recorded."""
+
+    rule: str
+    worn: BoolArray
+    flags: frozenset[Flag] = frozenset()
+
+
+@dataclass(frozen=True)
+class ChoiRule:
+    """Settings of Choi's rule in minutes."""
+
+    period: int  # zeros at least this long are non-wear
+    window: int  # a spike is an artefact if the zeros on each side are at least this long
+    spike: int  # and it is at most this long
+
+
+CHOI_2011 = ChoiRule(period=90, window=30, spike=2)  # Choi et al. 2011, Med Sci Sports Exerc 43:357
+
+
+def assess(recording: Recording, mode: WearMode = WearMode.DETECT) -> Wear:
+    """Tell worn epochs by the first rule that applies.
+
+    ``as_recorded`` on demand; ``device_flags`` of the sender; ``not_assessable`` for a device that hardly
+    ever shows zero; ``choi2011`` for ActiGraph counts on the hip; ``wrist_zero_run_720`` for all others,
+    because an unknown site may be a wrist.
+    """
+    recorded = recording.recorded
+    if mode is WearMode.AS_RECORDED:
+        return Wear(mode.value, recorded)
+    if recording.wear is not None:
+        return Wear("device_flags", recording.wear & recorded)
+    if Flag.CONSTANT_FLOOR in recording.flags:
+        return Wear("not_assessable", recorded, frozenset({Flag.NONWEAR_NOT_ASSESSABLE}))
+    if recording.wear_site is WearSite.HIP and recording.unit in _ACTIGRAPH:
+        return Wear("choi2011", recorded & ~choi_nonwear(recording.values, recording.epoch_seconds))
+    off = _long_runs(recording.values == 0, _epochs(WRIST_ZERO_MINUTES, recording.epoch_seconds))
+    return Wear(f"wrist_zero_run_{WRIST_ZERO_MINUTES}", recorded & ~off)
+
+
+def choi_nonwear(counts: FloatArray, epoch_seconds: int, rule: ChoiRule = CHOI_2011) -> BoolArray:
+    """Non-wear (n,) bool of ``counts`` (n,) by Choi's rule, as ActiLife 6 applies it.
+
+    Zeros shorter than the spike setting join the spikes around them. A missing epoch ends a run of zeros.
+    """
+    zero = counts == 0
+    zero &= _long_runs(zero, _epochs(rule.spike, epoch_seconds))
+    first, stop = runs(zero)
+    length = stop - first
+    wide = length >= _epochs(rule.window, epoch_seconds)
+    gap = first[1:] - stop[:-1]
+    tolerated = wide[:-1] & wide[1:] & (gap <= _epochs(rule.spike, epoch_seconds))
+    for spike in np.flatnonzero(tolerated):
+        between = slice(stop[spike], first[spike + 1])
+        zero[between] = ~np.isnan(counts[between]).any()
+    return _long_runs(zero, _epochs(rule.period, epoch_seconds))
+
+
+def _epochs(minutes: int, epoch_seconds: int) -> int:
+    return max(1, round(minutes * 60 / epoch_seconds))
+
+
+def _long_runs(mask: npt.NDArray[np.bool_], least: int) -> BoolArray:
+    """Mask (n,) of the runs of ``mask`` (n,) that hold at least ``least`` epochs."""
+    first, stop = runs(mask)
+    long = stop - first >= least
+    edges = np.zeros(mask.size + 1, dtype=np.int8)
+    edges[first[long]] += 1
+    edges[stop[long]] -= 1
+    return edges[:-1].cumsum() > 0

@@ -1,0 +1,76 @@
+"""One table from error to answer; foreign errors are rewritten and lose what they repeat."""
+
+import json
+
+import httpx
+import pytest
+from starlette.responses import JSONResponse, PlainTextResponse
+
+from api.problems import MEDIA_TYPE, ForeignErrors, answer, problem_of
+from pat_runner.pipeline import RunnerUnavailable
+from postprocessing.fhir import BundleOptionsError
+from preprocessing.recording import RecordingError, Refusal
+from serving.admission import Overloaded
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (RecordingError(Refusal.UNPARSABLE, "x"), 400, "unparsable"),
+        (RecordingError(Refusal.UNKNOWN_UNIT, "x"), 422, "unknown_unit"),
+        (BundleOptionsError("subject", "x"), 422, "invalid_field"),
+        (Overloaded(), 503, "overloaded"),
+        (RunnerUnavailable("x"), 503, "model_unavailable"),
+    ],
+)
+def test_each_error_has_its_status_and_code(error, status, code):
+    made = problem_of(error)
+    body = json.loads(made.body)
+    assert (made.status_code, body["status"], body["code"]) == (status, status, code)
+    assert body["type"] == f"urn:pat-service:problem:{code}"
+    assert ("retry-after" in made.headers) == (status == 503)
+
+
+async def test_an_error_outside_the_table_goes_on():
+    async def work():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await answer(work())
+
+
+def validation(*errors):
+    return JSONResponse({"error": "n validation errors", "detail": list(errors)}, 400)
+
+
+async def through(inner):
+    transport = httpx.ASGITransport(ForeignErrors(inner))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.post("/analyze")
+
+
+async def test_a_schema_error_becomes_422_without_the_sender_s_own_words():
+    inner = validation({"type": "extra_forbidden", "loc": ["patient_name"], "msg": "no"}, {"type": "float_type", "loc": ["values", 3], "msg": "no"})
+    found = await through(inner)
+    assert (found.status_code, found.headers["content-type"]) == (422, MEDIA_TYPE)
+    assert "patient_name" not in found.text
+    assert [e["where"] for e in found.json()["errors"]] == ["(unknown field)", "values.3"]
+
+
+@pytest.mark.parametrize("kind", ["json_invalid", "finite_number"])
+async def test_what_is_no_json_becomes_400(kind):
+    found = await through(validation({"type": kind, "loc": [], "msg": "no"}))
+    assert (found.status_code, found.json()["code"]) == (400, "unparsable")
+
+
+@pytest.mark.parametrize("status", [404, 405, 415, 429, 500, 503, 504])
+async def test_a_foreign_error_keeps_its_status_and_loses_its_text(status):
+    found = await through(PlainTextResponse("canary-99 went wrong", status))
+    assert (found.status_code, found.headers["content-type"]) == (status, MEDIA_TYPE)
+    assert "canary-99" not in found.text
+    assert ("retry-after" in found.headers) == (status in (429, 503))
+
+
+async def test_an_answer_that_is_no_error_passes_untouched():
+    found = await through(PlainTextResponse("fine"))
+    assert found.text == "fine"

@@ -1,0 +1,99 @@
+"""The real service answers the example week with real numbers, and the same ones through every door."""
+
+import json
+
+import bentoml
+import numpy as np
+import pytest
+
+from postprocessing.analysis import Analysis
+from postprocessing.fhir import check
+from tests.e2e.server import pat
+from tests.shared import ROOT
+
+pytestmark = pytest.mark.e2e
+EXAMPLES = ROOT / "examples"
+
+
+def without_embeddings(analysis):
+    """Batches of another size may differ in the last bit of a float32 sum; everything else is equal to the byte."""
+    weeks = [{**week, "embedding": None} for week in analysis["weeks"]]
+    return {**analysis, "weeks": weeks}
+
+
+def same(a, b):
+    assert without_embeddings(a) == without_embeddings(b)
+    for mine, theirs in zip(a["weeks"], b["weeks"], strict=True):
+        assert np.allclose(mine["embedding"] or [], theirs["embedding"] or [], atol=1e-6)
+    return True
+
+
+def test_the_bento_client_gets_an_analysis_with_sleep_rhythm_and_a_week(served, week):
+    with bentoml.SyncHTTPClient(served.url) as client:
+        analysis = client.analyze(week)
+    Analysis.model_validate(analysis)
+    assert analysis["schema"] == "pat-analysis/1"
+    assert analysis["sleep"]["scorer"] == "oakley-actiware"
+    assert analysis["weeks"][0]["calibration"] == "reference_cohort"
+    assert len(analysis["weeks"][0]["embedding"]) == 96
+    assert analysis["provenance"]["model"]["architecture"] == "PAT-S"
+
+
+def test_the_bento_client_gets_a_bundle_that_passes_the_runtime_check(served, week):
+    with bentoml.SyncHTTPClient(served.url) as client:
+        bundle = client.analyze_fhir({**week, "subject": "Patient/example", "return": "transaction"})
+    assert (bundle["resourceType"], bundle["type"]) == ("Bundle", "transaction")
+    assert check(bundle) == []
+
+
+@pytest.mark.parametrize("name", ["week.awd", "week.csv", "public-cohort.csv"])
+def test_the_raw_door_and_the_command_give_the_same_analysis(client, home, name):
+    hints = {"unit": "actiwatch_counts"} if name == "public-cohort.csv" else {}
+    headers = {f"X-PAT-{key.title()}": value for key, value in hints.items()}
+    answer = client.post("/v1/recordings:analyze", content=(EXAMPLES / name).read_bytes(), headers=headers)
+    assert answer.status_code == 200, answer.text
+    options = [part for key, value in hints.items() for part in (f"--{key}", value)]
+    printed = pat("analyze", str(EXAMPLES / name), "--format", "json", *options, home=home).stdout
+    assert same(answer.json(), json.loads(printed))
+
+
+def test_the_json_door_and_the_raw_door_give_the_same_analysis(client, week):
+    raw = client.post("/v1/recordings:analyze", content=json.dumps(week)).json()
+    assert same(client.post("/analyze", json=week).json(), raw)
+
+
+def test_the_raw_door_speaks_fhir_when_asked(client):
+    headers = {"Accept": "application/fhir+json", "X-PAT-Subject": "Patient/example"}
+    answer = client.post("/v1/recordings:analyze", content=(EXAMPLES / "week.awd").read_bytes(), headers=headers)
+    assert answer.headers["content-type"] == "application/fhir+json"
+    assert check(answer.json()) == []
+
+
+def test_explain_says_where_the_encoder_looked(client, week):
+    explained = client.post("/explain", json=week).json()
+    profile = explained["weeks"][0]["attention_received"]
+    assert len(profile) == 560
+    assert sum(profile) == pytest.approx(1, abs=1e-5)
+    assert len(explained["weeks"][0]["by_time_of_day"]) == 80
+    assert "not an attribution" in explained["meaning"]
+
+
+def test_embed_gives_one_result_per_row_in_order(client):
+    rows = np.random.default_rng(1).normal(size=(3, 10_080)).round(4)
+    together = client.post("/embed", json={"weeks": rows.tolist(), "standardized": True}).json()["weeks"]
+    alone = client.post("/embed", json={"weeks": [rows[1].tolist()], "standardized": True}).json()["weeks"]
+    assert len(together) == 3
+    assert np.allclose(together[1]["embedding"], alone[0]["embedding"], atol=1e-6)
+
+
+def test_embed_standardises_raw_weeks_by_the_cohort_of_their_device(client):
+    week = np.random.default_rng(1).poisson(40, size=10_080).tolist()
+    source = {"unit": "actiwatch_counts", "device": "synthetic-demo", "wear_site": "wrist"}
+    known = client.post("/embed", json={"weeks": [week], "standardized": False, **source}).json()
+    other = client.post("/embed", json={"weeks": [week], "standardized": False, **source, "device": "actiwatch"}).json()
+    assert (known["calibration"], other["calibration"]) == ("reference_cohort", "per_recording")
+
+
+def test_the_same_question_gets_the_same_bytes(client, week):
+    first, second = (client.post("/analyze", json=week).content for _ in range(2))
+    assert first == second

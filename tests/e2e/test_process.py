@@ -1,0 +1,172 @@
+"""The served process: load, batches, pickle, readiness, start and stop."""
+
+import asyncio
+import os
+import pickle
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.server import BIN, environment, home_with_demo_weights, serve
+from tests.shared import ROOT
+
+pytestmark = pytest.mark.e2e
+
+DOORS = ["/analyze", "/analyze_fhir", "/embed", "/explain", "/v1/recordings:analyze", "/readyz", "/schema.json", "/run"]
+PICKLES = ["application/vnd.bentoml+pickle", "Application/VND.Bentoml+Pickle", "application/octet-stream", "multipart/form-data; boundary=x"]
+
+
+async def load(url, week, requests, concurrency):
+    turn = asyncio.Semaphore(concurrency)
+
+    async def one(client):
+        async with turn:
+            return (await client.post("/analyze", json=week)).status_code
+
+    async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+        return await asyncio.gather(*(one(client) for _ in range(requests)))
+
+
+def test_600_requests_at_16_have_no_error_and_batches_above_one(served, week):
+    statuses = asyncio.run(load(served.url, week, 600, 16))
+    assert statuses == [200] * 600
+    assert largest_batch(served) > 1
+
+
+def largest_batch(served):
+    """The largest bucket of BentoML's batch-size histogram that holds a batch the next smaller one does not."""
+    text = httpx.get(served.url + "/metrics").text
+    pattern = r'adaptive_batch_size_bucket\{.*?le="([\d.]+)".*?method_name="run".*?\} ([\d.]+)'
+    counts = {float(le): float(count) for le, count in re.findall(pattern, text)}
+    assert counts, "the batch-size histogram is missing"
+    steps = sorted(counts)
+    return max(b for a, b in zip([0.0, *steps], steps, strict=False) if counts[b] > counts.get(a, 0))
+
+
+class Marker:
+    """Creates a file when unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("kind", PICKLES)
+def test_a_pickle_is_refused_at_every_door_and_leaves_no_marker(client, tmp_path, door, kind):
+    marker = tmp_path / "marker"
+    answer = client.post(door, content=pickle.dumps(Marker(marker)), headers={"content-type": kind})
+    assert 400 <= answer.status_code < 500
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("kind", [*PICKLES, ""])
+def test_a_pickle_is_refused_at_the_runners_socket(served, tmp_path, kind):
+    marker = tmp_path / "marker"
+    (socket,) = served.scratch.glob("bentoml-uds-*/*.sock")
+    assert socket.parent.stat().st_mode & 0o777 == 0o700
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://runner") as client:
+        answer = client.post("/run", content=pickle.dumps([Marker(marker)]), headers={"content-type": kind})
+    assert answer.status_code == 415
+    assert not marker.exists()
+
+
+def test_only_the_entry_has_a_tcp_port_that_answers_http(served):
+    listening = {c.laddr.port for p in tree(served) for c in p.net_connections("tcp") if c.status == "LISTEN"}
+    answering = {port for port in listening if speaks_http(port)}
+    assert answering == {int(served.url.rsplit(":", 1)[1])}
+
+
+def tree(served):
+    top = psutil.Process(served.process.pid)
+    return [top, *top.children(recursive=True)]
+
+
+def speaks_http(port):
+    try:
+        httpx.get(f"http://127.0.0.1:{port}/livez", timeout=1)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+def test_only_the_runner_loads_torch(served):
+    loaded = [p for p in tree(served) if "libtorch" in Path(f"/proc/{p.pid}/maps").read_text()]
+    assert len(loaded) == 1
+
+
+def test_the_service_stops_cleanly(home):
+    with serve(home) as running:
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(timeout=30) == 0
+
+
+def weights_file(home):
+    (file,) = home.glob("models/pat-s-demo/*/weights.safetensors")
+    return file
+
+
+def unready(running, week):
+    with running.client() as client:
+        assert client.get("/livez").status_code == 200
+        assert client.get("/readyz").status_code == 503
+        answer = client.post("/analyze", json=week)
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "model_unavailable"
+    assert int(answer.headers["retry-after"]) > 0
+    return True
+
+
+@pytest.mark.parametrize("damage", ["missing", "one flipped bit", "truncated"])
+def test_without_proven_weights_the_service_lives_and_says_so(week, damage):
+    with home_with_demo_weights() as home:
+        file = weights_file(home)
+        content = bytearray(file.read_bytes())
+        file.chmod(0o644)
+        if damage == "missing":
+            for left in sorted(home.glob("models/**/*"), reverse=True):
+                left.rmdir() if left.is_dir() else left.unlink()
+        elif damage == "truncated":
+            file.write_bytes(content[: len(content) // 2])
+        else:
+            content[len(content) // 2] ^= 1
+            file.write_bytes(content)
+        with serve(home, wait_ready=False) as running:
+            assert unready(running, week)
+
+
+def test_a_checkpoint_that_is_not_the_pinned_one_is_not_served(home, week):
+    with serve(home, {"PAT_CHECKPOINT_SHA256": "0" * 64}, wait_ready=False) as running:
+        assert unready(running, week)
+
+
+@pytest.mark.parametrize("settings", [{"PAT_PROFILE": "production"}, {"PAT_FLAG": "1"}, {"PAT_HOST": "0.0.0.0"}])
+def test_what_must_not_start_exits(home, settings):
+    done = subprocess.run(
+        [str(BIN / "bentoml"), "serve", "service:PatService", "--port", "0"],
+        env={**environment(home), **settings},
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "SettingsError" in done.stderr + done.stdout
+
+
+@pytest.mark.slow
+def test_the_bento_serves_the_same_answers(home, served, week, tmp_path):
+    env = {**os.environ, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    subprocess.run([str(BIN / "bentoml"), "build"], env=env, cwd=ROOT, check=True, capture_output=True)
+    with serve(home, cwd=tmp_path, target="pat_service:latest") as bento, bento.client() as client:
+        answer = client.post("/analyze", json=week)
+    assert answer.status_code == 200
+    with served.client() as client:
+        assert client.post("/analyze", json=week).json() == answer.json()

@@ -1,0 +1,67 @@
+"""A canary planted in messages, arguments and exceptions never reaches a log line."""
+
+import json
+import logging
+
+import pytest
+
+from serving.logs import ValueFreeFormatter, protect
+
+CANARY = "canary-7d1f"
+
+
+def record(name, message, *args, level=logging.INFO, error=None):
+    info = (type(error), error, error.__traceback__) if error else None
+    return logging.LogRecord(name, level, __file__, 1, message, args, info)
+
+
+def raised():
+    try:
+        raise ValueError(CANARY)
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        record("bentoml.serve", f"f-string {CANARY}"),
+        record("bentoml.serve", "argument %s", CANARY),
+        record("uvicorn.error", CANARY, level=logging.ERROR),
+        record("bentoml", "Exception on /analyze [POST]", level=logging.ERROR, error=raised()),
+        record("bentoml.access", f"127.0.0.1:1 (scheme=http,method=POST,path=/analyze,type={CANARY},length=1) (status=400,type=x,length=2) 1.5ms (trace=1)"),
+    ],
+)
+def test_foreign_lines_lose_their_values(made):
+    line = ValueFreeFormatter().format(made)
+    assert CANARY not in line
+    assert json.loads(line)["logger"] == made.name
+
+
+def test_an_access_line_keeps_method_path_status_and_latency():
+    text = "127.0.0.1:1 (scheme=http,method=POST,path=/v1/recordings:analyze,type=x,length=1) (status=422,type=y,length=2) 1.5ms (trace=1)"
+    line = json.loads(ValueFreeFormatter().format(record("bentoml.access", text)))
+    assert (line["method"], line["path"], line["status"], line["ms"]) == ("POST", "/v1/recordings:analyze", 422, 1.5)
+
+
+def test_an_exception_is_named_by_type_and_place():
+    made = record("bentoml", "Exception on /analyze [POST]", level=logging.ERROR, error=raised())
+    line = json.loads(ValueFreeFormatter().format(made))
+    assert line["exception"]["type"] == "ValueError"
+    assert line["exception"]["at"].startswith(__file__)
+
+
+def test_our_own_lines_pass():
+    line = json.loads(ValueFreeFormatter().format(record("pat.service", "runner ready with %s", "pat-s-demo:1")))
+    assert line["message"] == "runner ready with pat-s-demo:1"
+
+
+def test_every_handler_of_the_server_gets_the_formatter():
+    handler = logging.StreamHandler()
+    logger = logging.getLogger("bentoml.test")
+    logger.addHandler(handler)
+    try:
+        protect()
+        assert isinstance(handler.formatter, ValueFreeFormatter)
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,45 @@
+"""The environment is read once, checked, and refused when it asks for something unsafe."""
+
+from dataclasses import fields
+
+import pytest
+
+from serving.settings import Profile, Settings, SettingsError
+from tests.shared import ROOT
+
+
+def test_an_empty_environment_is_development_on_loopback():
+    settings = Settings.from_environment({})
+    assert (settings.profile, settings.host, settings.port) == (Profile.DEVELOPMENT, "127.0.0.1", 3000)
+
+
+def test_values_are_read_with_their_type():
+    settings = Settings.from_environment({"PAT_PROFILE": "test", "PAT_PORT": "4000", "PAT_CHECKPOINT": "a:b"})
+    assert (settings.profile, settings.port, settings.checkpoint) == (Profile.TEST, 4000, "a:b")
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"PAT_PROFILE": "production"}, "needs authentication"),
+        ({"PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
+        ({"PAT_PORT": "many"}, "PAT_PORT: expected a whole number"),
+        ({"PAT_PORT": "0"}, "PAT_PORT: expected a whole number of at least 1"),
+        ({"PAT_PROFILE": "prod"}, "expected one of development, test, production"),
+        ({"PAT_FEATURE_X": "1"}, "unknown setting PAT_FEATURE_X"),
+        ({"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9099"}, "FIREBASE_AUTH_EMULATOR_HOST is set outside"),
+    ],
+)
+def test_what_must_not_start_is_refused(environ, message):
+    with pytest.raises(SettingsError, match=message):
+        Settings.from_environment(environ)
+
+
+def test_the_test_profile_alone_may_name_an_emulator():
+    Settings.from_environment({"PAT_PROFILE": "test", "FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9099"})
+
+
+def test_every_setting_has_a_heading_in_the_documentation():
+    text = (ROOT / "docs" / "settings.md").read_text()
+    headings = {line.removeprefix("## ").strip("` ") for line in text.splitlines() if line.startswith("## ")}
+    assert headings == {f"PAT_{field.name.upper()}" for field in fields(Settings)}
