@@ -54,6 +54,8 @@ def problem_of(error: Exception) -> JSONResponse:
     match error:
         case RecordingError(code=Refusal.UNPARSABLE):
             return problem(400, error.code, str(error), where=error.where)
+        case RecordingError(code=Refusal.TOO_MANY_EPOCHS):
+            return problem(413, error.code, str(error), where=error.where)
         case RecordingError():
             return problem(422, error.code, str(error), where=error.where)
         case BundleOptionsError():

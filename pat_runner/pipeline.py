@@ -31,7 +31,7 @@ from preprocessing.recording import Recording
 from preprocessing.scaling import Calibration, Scaling, per_recording
 from preprocessing.units import validity
 from preprocessing.wear import Wear, WearMode, assess
-from preprocessing.week import Week, weeks_of
+from preprocessing.week import Week, resolves_minutes, weeks_of
 
 __all__ = ["MAX_MISSING_FRACTION", "PIPELINE", "AnalyzeOptions", "ModelCard", "RunnerPort", "RunnerUnavailable", "analyze", "explain"]
 
@@ -149,8 +149,10 @@ def _no_weeks(recording: Recording, weeks: Sequence[Week]) -> Absence | None:
     allowed = validity(recording.unit, recording.wear_site)
     if allowed.no_pat_reason:
         return absent(allowed.no_pat_reason, "PAT reads activity counts per minute.")
+    if not resolves_minutes(recording):
+        return absent(Reason.INSUFFICIENT_DATA, f"PAT needs minutes; the epochs are {recording.epoch_seconds} s long.")
     if not weeks:
-        needed = "PAT needs 7 days from local midnight to local midnight, in epochs of at most one minute"
+        needed = "PAT needs 7 days from local midnight to local midnight"
         return absent(Reason.INSUFFICIENT_DATA, f"{needed}; the recording has {recording.days:.1f} days.")
     return None
 
@@ -208,6 +210,7 @@ def _quality(recording: Recording, wear: Wear) -> Quality:
         valid_days=valid_days(recording, wear),
         unsorted_samples=tidying.unsorted,
         duplicate_samples=tidying.duplicates,
+        conflicting_samples=tidying.conflicts,
         inserted_epochs=tidying.gaps,
         flags=tuple(sorted(recording.flags | wear.flags)),
     )

@@ -238,6 +238,7 @@ class Quality(_Document):
     valid_days: int
     unsorted_samples: int
     duplicate_samples: int
+    conflicting_samples: int  # duplicates whose value differed from the one kept
     inserted_epochs: int
     flags: tuple[str, ...]
 

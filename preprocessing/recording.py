@@ -20,6 +20,7 @@ __all__ = ["BoolArray", "Flag", "FloatArray", "Recording", "RecordingError", "Re
 
 EARLIEST_YEAR = 1900  # anonymised files carry dates such as 1918; they are flagged, not refused
 LATEST_YEAR = 2199
+LONGEST_DAYS = 1100  # three years; work and memory grow with the span, however coarse the epochs
 LONGEST_EPOCH_SECONDS = 3600
 
 FloatArray = npt.NDArray[np.float64]
@@ -142,6 +143,12 @@ class Recording:
             raise TypeError("values must be a float64 vector")
         if values.size == 0:
             raise RecordingError(Refusal.NO_SAMPLES, "expected epochs, found none; send data", where="values")
+        if self.days > LONGEST_DAYS:
+            raise RecordingError(
+                Refusal.TOO_MANY_EPOCHS,
+                f"expected at most {LONGEST_DAYS} days from first to last epoch; send a shorter span",
+                where="values",
+            )
         if np.isinf(values).any():
             raise RecordingError(Refusal.INVALID_FIELD, "expected finite values or null", where="values")
         if not self.unit.may_be_negative and bool((values < 0).any()):

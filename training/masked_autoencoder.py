@@ -1,11 +1,11 @@
 """The masked autoencoder that PAT is pretrained with: hide most of a week, restore it from the rest.
 
 Ruan et al. (arXiv:2411.15240) and their notebooks: 90 % of the patches are hidden, the encoder sees the
-visible ones at their own positions, a decoder of one block restores the others, and the answer passes 2 * tanh.
+visible ones at their own positions, a decoder of one block restores the others, the answer passes 2 * tanh.
 Three departures, none of which makes the question easier:
 
 - the error counts hidden patches of every sample and no others (the original's "masked" loss took patch
-  numbers for minute numbers, so it scored some hundred minutes of the first sample; its released one scores all);
+  numbers for minute numbers, so it scored some hundred minutes of one sample; its released loss scores all);
 - each sample has its own mask (the original shares one per batch);
 - in training the decoder may be asked for some of the hidden patches only: an unbiased sample of that error.
 """
@@ -40,7 +40,7 @@ def hidden_count(patches: int) -> int:
 
 
 def orders(batch: int, patches: int, random: torch.Generator) -> Tensor:
-    """One random order of the patches per sample, (batch, patches); ``hidden_count`` of each are hidden, the first ones."""
+    """One random order of the patches per sample, (batch, patches); the first ``hidden_count`` are hidden."""
     return torch.rand(batch, patches, generator=random).argsort(dim=1)
 
 

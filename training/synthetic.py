@@ -44,8 +44,8 @@ __all__ = [
 DAY = 1440  # minutes
 SATURATION = 8191  # the imaginary device counts with 13 bits
 POWER = 2.15  # counts grow faster than the drive: a long right tail
-TIME_CONSTANTS = (1.3, 8.0, 110.0)  # minutes: movement, bout, occupation
-SHARES = (0.52, 0.36, 0.12)  # of the drive's variance
+TIME_CONSTANTS = (1.5, 8.0, 110.0)  # minutes: movement, bout, occupation
+SHARES = (0.52, 0.38, 0.10)  # of the drive's variance
 GETTING_UP = 8  # minutes over which the level moves between states
 
 Counts = npt.NDArray[np.float32]
@@ -93,18 +93,18 @@ def person(seed: int | np.random.SeedSequence) -> PersonTraits:
         midsleep_hour=rng.normal(3.7, 1.0),
         sleep_hours=float(np.clip(rng.normal(7.9, 1.1), 5.0, 11.0)),
         free_day_delay_hours=abs(rng.normal(0.7, 0.7)),
-        night_to_night_hours=rng.lognormal(np.log(0.75), 0.45),
+        night_to_night_hours=rng.lognormal(np.log(1.15), 0.45),
         work=Work(rng.choice(list(Work), p=[0.93, 0.03, 0.04])),
-        awake_level=rng.normal(1.32, 0.25),
+        awake_level=rng.normal(1.36, 0.25),
         asleep_level=rng.normal(-1.0, 0.3),
         evening_drop=abs(rng.normal(0.45, 0.3)),
         daily_curve=tuple(rng.normal(0, 0.11, 6)),
         day_to_day=rng.lognormal(np.log(0.22), 0.4),
-        gain=rng.lognormal(np.log(118), 0.24),
+        gain=rng.lognormal(np.log(116), 0.24),
         pace=rng.lognormal(0, 0.2),
-        awakenings_per_hour=rng.lognormal(np.log(0.9 if insomnia else 0.35), 0.4),
+        awakenings_per_hour=rng.lognormal(np.log(1.1 if insomnia else 0.45), 0.4),
         awakening_minutes=rng.lognormal(np.log(20 if insomnia else 7), 0.4),
-        naps_per_day=rng.gamma(0.6, 0.35),
+        naps_per_day=rng.gamma(0.6, 0.45),
         nap_minutes=rng.lognormal(np.log(50), 0.4),
         off_wrist_per_day=rng.lognormal(np.log(0.7 if poor_wear else 0.08), 0.5),
         lost_per_week=0.4 if poor_wear else 0.03,

@@ -177,6 +177,7 @@ def _quality(made_from: Recording) -> Quality:
         valid_days=0,
         unsorted_samples=0,
         duplicate_samples=0,
+        conflicting_samples=0,
         inserted_epochs=0,
         flags=tuple(sorted(made_from.flags)),
     )

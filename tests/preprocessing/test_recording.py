@@ -61,3 +61,11 @@ def test_the_level_of_a_unit_has_one_code_per_minute():
     assert Unit.MIMS.ucum_per_minute == "{MIMS}/min"
     assert Unit.ENMO_MG.ucum_per_minute == "m[g]"
     assert Unit.COUNTS.ucum_per_minute == "{counts}/min"
+
+
+def test_a_span_of_more_than_three_years_is_refused_however_coarse_its_epochs():
+    hours = np.zeros(1101 * 24)
+    with pytest.raises(RecordingError) as refused:
+        Recording(datetime(2020, 1, 1), None, 3600, hours, Unit.COUNTS)
+    assert refused.value.code is Refusal.TOO_MANY_EPOCHS
+    Recording(datetime(2020, 1, 1), None, 3600, hours[: 1100 * 24], Unit.COUNTS)
