@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from preprocessing.recording import RecordingError, Refusal
+from preprocessing.recording import Recording, RecordingError, Refusal
 from preprocessing.units import Unit, WearSite, validity
 from tests.preprocessing.inputs import recording
 
