@@ -36,15 +36,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _is_refusal(error: Exception) -> bool:
     from models.checkpoint import CheckpointError
+    from pat_runner.engines import UnknownEngine
     from pat_runner.runner import GoldenMismatch
+    from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
     from preprocessing.recording import RecordingError
     from serving.settings import SettingsError
 
-    return isinstance(error, (RecordingError, CheckpointError, GoldenMismatch, SettingsError, OSError))
+    weights = (CheckpointError, GoldenMismatch, UnknownEngine)
+    return isinstance(
+        error, (RecordingError, *weights, BundleOptionsError, BundleTooLargeError, SettingsError, OSError)
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pat", description="Analyse wearable movement with PAT and published algorithms.")
+    parser = argparse.ArgumentParser(
+        prog="pat", description="Analyse wearable movement with PAT and published algorithms."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_analyze(commands)
     _add_embed(commands)
@@ -52,45 +59,77 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, run: Callable[[Arguments], int | None], text: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Any, name: str, run: Callable[[Arguments], int | None], text: str
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
     return parser
 
 
 def _add_analyze(commands: Any) -> None:
-    parser = _command(commands, "analyze", _analyze, "Analyse one recording file (docs/inputs.md lists the formats).")
+    parser = _command(
+        commands, "analyze", _analyze, "Analyse one recording file (docs/inputs.md lists the formats)."
+    )
     parser.add_argument("file", type=Path)
     for name in ("unit", "device", "wear-site", "zone", "input-format"):
-        parser.add_argument(f"--{name}", help=f"the recording's {name.replace('-', ' ')}, where the file does not say it")
+        parser.add_argument(
+            f"--{name}", help=f"the recording's {name.replace('-', ' ')}, where the file does not say it"
+        )
     parser.add_argument("--epoch-seconds", help="the epoch length, where the file does not say it")
-    parser.add_argument("--wear", choices=("detect", "as_recorded"), default="detect", help="how non-wear is found")
-    parser.add_argument("--profile", action="store_true", help="add the attention each part of a week receives")
+    parser.add_argument(
+        "--wear", choices=("detect", "as_recorded"), default="detect", help="how non-wear is found"
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help="add the attention each part of a week receives"
+    )
     parser.add_argument("--format", choices=("json", "fhir"), default="json", help="the answer's form")
-    parser.add_argument("--return", dest="kind", choices=("collection", "transaction"), default="collection", help="FHIR: Bundle type")
+    parser.add_argument(
+        "--return",
+        dest="kind",
+        choices=("collection", "transaction"),
+        default="collection",
+        help="FHIR: Bundle type",
+    )
     parser.add_argument("--subject", help="FHIR: reference such as Patient/123, passed through")
-    parser.add_argument("--weights", help="checkpoint tag in the model store (default: PAT_CHECKPOINT or the demonstration)")
+    parser.add_argument(
+        "--weights", help="checkpoint tag in the model store (default: PAT_CHECKPOINT or the demonstration)"
+    )
     parser.add_argument("--output", type=Path, help="write the answer here instead of standard output")
 
 
 def _add_embed(commands: Any) -> None:
     parser = _command(commands, "embed", _embed, "Run an encoder on standardised weeks, float32 (N, T).")
     parser.add_argument("weeks", type=Path, help="a .npy file, float32 (N, T), T a multiple of the patch")
-    parser.add_argument("--standardized", action="store_true", required=True, help="the rows are standardised already; required")
+    parser.add_argument(
+        "--standardized",
+        action="store_true",
+        required=True,
+        help="the rows are standardised already; required",
+    )
     parser.add_argument("--weights", help="checkpoint tag in the model store")
     parser.add_argument("--engine", default="auto", help="auto or torch")
     parser.add_argument("--tokens", action="store_true", help="write every patch's output as well")
-    parser.add_argument("--output", type=Path, required=True, help="a .npz file: pooled, profile and, if asked, tokens")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="a .npz file: pooled, profile and, if asked, tokens"
+    )
 
 
 def _add_weights(commands: Any) -> None:
     parser = commands.add_parser("weights", help="Checkpoints in the BentoML model store.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    source = _command(verbs, "import", _weights_import, "Import a Keras .h5 file, a checkpoint folder or an exported archive.")
+    source = _command(
+        verbs,
+        "import",
+        _weights_import,
+        "Import a Keras .h5 file, a checkpoint folder or an exported archive.",
+    )
     source.add_argument("path", type=Path)
     source.add_argument("--name", help="the name in the store (default: from the architecture)")
     source.add_argument("--sha256", help="refuse the file unless it has this SHA-256")
-    source.add_argument("--licence", default="not stated", help="the licence of the weights, for the model card")
+    source.add_argument(
+        "--licence", default="not stated", help="the licence of the weights, for the model card"
+    )
     _command(verbs, "list", _weights_list, "List the checkpoints of the store.")
     shown = _command(verbs, "show", _weights_show, "Show one checkpoint's card as JSON.")
     shown.add_argument("tag")
@@ -99,6 +138,12 @@ def _add_weights(commands: Any) -> None:
     export.add_argument("path", type=Path)
     download = _command(verbs, "download", _weights_download, "Download official weights and import them.")
     download.add_argument("size", help="PAT-S, PAT-M or PAT-L")
+    download.add_argument(
+        "--cohort",
+        choices=("21k", "29k"),
+        default="29k",
+        help="what they were pretrained on (29k includes NHANES 2013-14)",
+    )
     download.add_argument("--url", help="take the file from this HTTPS address instead")
     download.add_argument("--sha256", help="refuse the file unless it has this SHA-256")
 
@@ -107,9 +152,19 @@ def _analyze(arguments: Arguments) -> None:
     from postprocessing import fhir
     from preprocessing.readers import hints_of, read
 
-    names = {"unit": "unit", "device": "device", "wear_site": "wear_site", "zone": "zone", "epoch_seconds": "epoch_seconds"}
+    names = {
+        "unit": "unit",
+        "device": "device",
+        "wear_site": "wear_site",
+        "zone": "zone",
+        "epoch_seconds": "epoch_seconds",
+    }
     names |= {"input_format": "format"}
-    given = {hint: str(getattr(arguments, name)) for name, hint in names.items() if getattr(arguments, name) is not None}
+    given = {
+        hint: str(getattr(arguments, name))
+        for name, hint in names.items()
+        if getattr(arguments, name) is not None
+    }
     hints = hints_of(given)
     recording = read(arguments.file, hints)
     analysis = asyncio.run(_analysis(recording, arguments))
@@ -180,3 +235,71 @@ def _write(text: str, output: Path | None) -> None:
         print(text)
     else:
         output.write_text(text + "\n")
+
+
+def _embed(arguments: Arguments) -> None:
+    import numpy as np
+
+    from pat_runner.embed import embed, read_weeks
+
+    weeks = read_weeks(arguments.weeks)
+    _, _, runner, _ = _proven(arguments.weights, arguments.engine)
+    columns: dict[str, Any] = dict(embed(runner, weeks, tokens=arguments.tokens))
+    with arguments.output.open("wb") as output:
+        np.savez(output, **columns)
+
+
+def _weights_import(arguments: Arguments) -> None:
+    from models import store
+    from models.keras_import import ImportOptions
+
+    options = ImportOptions(name=arguments.name, sha256=arguments.sha256, licence=arguments.licence)
+    _print_stored(store.import_path(arguments.path, options))
+
+
+def _print_stored(tag: str) -> None:
+    from models import store
+
+    print(f"{tag}\nsha256 {store.load(tag).digest}")
+
+
+def _weights_list(_: Arguments) -> None:
+    from models import store
+
+    for entry in store.entries():
+        print(f"{entry.tag}  {entry.architecture}  sha256 {entry.sha256[:16]}  {entry.source}")
+
+
+def _weights_show(arguments: Arguments) -> None:
+    from models import store
+
+    print(json.dumps(store.manifest(arguments.tag), indent=2))
+
+
+def _weights_export(arguments: Arguments) -> None:
+    from models import store
+
+    print(store.export(arguments.tag, arguments.path))
+
+
+def _weights_download(arguments: Arguments) -> None:
+    import tempfile
+
+    from models import store
+    from models.download import DownloadOptions, download
+
+    options = DownloadOptions(
+        url=arguments.url, sha256=arguments.sha256, cohort=arguments.cohort, progress=_progress
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        fetched = download(arguments.size, Path(scratch), options)
+        print(f"\nfile sha256 {fetched.sha256} (pin it with --sha256 next time)", file=sys.stderr)
+        _print_stored(store.save(fetched.checkpoint))
+
+
+def _progress(received_bytes: int, total_bytes: int | None) -> None:
+    width = 30
+    done = int(width * received_bytes / total_bytes) if total_bytes else 0
+    total = f" of {total_bytes / 1e6:.1f}" if total_bytes else ""
+    bar = "#" * done + "." * (width - done)
+    print(f"\r[{bar}] {received_bytes / 1e6:.1f}{total} MB", end="", file=sys.stderr, flush=True)

@@ -1,9 +1,10 @@
-"""The HTTP face: PatRunner, the adaptive-batching shell around pat_runner.Runner, and PatService, the entry."""
+"""The HTTP face: PatRunner, the batching shell around pat_runner.runner, and PatService, the entry."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import Any
 
 import aiohttp
@@ -34,7 +35,9 @@ SETTINGS = Settings.from_environment()  # BentoML's decorators need limits, work
 log = logging.getLogger("pat.service")
 logs.protect()
 
-_JSON_DOOR = Door(SETTINGS.json_body_bytes, json_only=True, larger="send larger recordings to POST /v1/recordings:analyze")
+_JSON_DOOR = Door(
+    SETTINGS.json_body_bytes, json_only=True, larger="send larger recordings to POST /v1/recordings:analyze"
+)
 _RAW_DOOR = Door(SETTINGS.raw_body_bytes, json_only=False, larger="larger files go through the pat command")
 _DOORS = {f"/{verb}": _JSON_DOOR for verb in ("analyze", "analyze_fhir", "embed", "explain")}
 _UNAVAILABLE = "unavailable"
@@ -45,7 +48,9 @@ def _refusal(status: int, code: str, detail: str) -> ASGIApp:
 
 
 def _checkpoint() -> tuple[str, Checkpoint]:
-    return store.resolve(SETTINGS.checkpoint), store.load(SETTINGS.checkpoint, SETTINGS.checkpoint_sha256 or None)
+    return store.resolve(SETTINGS.checkpoint), store.load(
+        SETTINGS.checkpoint, SETTINGS.checkpoint_sha256 or None
+    )
 
 
 @bentoml.service(
@@ -72,11 +77,15 @@ class PatRunner:
         """Whether the pinned weights answer."""
         return self._runner is not None
 
-    @bentoml.api(batchable=True, max_batch_size=SETTINGS.max_batch_size, max_latency_ms=SETTINGS.max_latency_ms)
+    @bentoml.api(
+        batchable=True, max_batch_size=SETTINGS.max_batch_size, max_latency_ms=SETTINGS.max_latency_ms
+    )
     def run(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Encode a batch of items (see pat_runner.hop); one outcome per item, nothing raises."""
         if self._runner is None:
-            return [{"rejected": _UNAVAILABLE, "detail": "the pinned weights are missing or damaged"}] * len(items)
+            return [{"rejected": _UNAVAILABLE, "detail": "the pinned weights are missing or damaged"}] * len(
+                items
+            )
         weeks, wants = zip(*map(hop.decode_item, items), strict=True)
         outcomes = self._runner.run(weeks, wants)
         return [hop.encode_outcome(outcome, self._runner.digest) for outcome in outcomes]
@@ -90,10 +99,10 @@ def _proven(checkpoint: Checkpoint) -> Runner:
 
 
 class RemoteRunner:
-    """The runner service seen as a RunnerPort: admission before the hop, one retry, the same weights or nothing."""
+    """The runner service as a RunnerPort: admission first, one retry, the pinned weights or nothing."""
 
     def __init__(self, service: Any, digest: str | None) -> None:
-        self._run = service.to_async.run
+        self._service = service
         self._digest = digest
         self._admission = Admission(SETTINGS.max_waiting_weeks)
 
@@ -111,7 +120,7 @@ class RemoteRunner:
 
     async def _once(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         try:
-            answered: list[dict[str, Any]] = await self._run(items)
+            answered: list[dict[str, Any]] = await self._service.to_async.run(items)
         except BentoMLException as error:
             if error.error_code.value in (429, 503):
                 raise Overloaded from error
@@ -155,32 +164,42 @@ class PatService:
     @bentoml.api
     async def analyze(self, recording: RecordingRequest, /) -> Analysis:
         """Analyse one recording: sleep, rhythm, PAT embedding, and the reason for everything absent."""
-        return await answer(self._analyze(recording))  # type: ignore[return-value]  # a problem answer passes untouched
+        analysis: Analysis = await self._answered(self._analyze(recording))
+        return analysis
 
     @bentoml.api
     async def analyze_fhir(self, recording: FhirRequest, /) -> dict[str, Any]:
         """Analyse one recording and answer with a FHIR R4 Bundle."""
-        bundle = await answer(self._bundle(recording))
-        return bundle if isinstance(bundle, JSONResponse) else JSONResponse(bundle, media_type=FHIR_JSON)  # type: ignore[return-value]  # same
+        bundle: dict[str, Any] = await self._answered(self._bundle(recording))
+        return bundle
 
     @bentoml.api
     async def embed(self, request: EmbedRequest, /) -> dict[str, Any]:
         """Encode weeks, standardised by the caller or raw."""
-        return await answer(self.desk.embed(request))  # type: ignore[return-value]  # same
+        embedded: dict[str, Any] = await self._answered(self.desk.embed(request))
+        return embedded
 
     @bentoml.api
     async def explain(self, recording: ExplainRequest, /) -> Explanation:
         """Show where in each week of the recording PAT's last layer looked."""
-        return await answer(self._explain(recording))  # type: ignore[return-value]  # same
+        explanation: Explanation = await self._answered(self._explain(recording))
+        return explanation
+
+    @staticmethod
+    async def _answered(work: Awaitable[Any]) -> Any:
+        """Await ``work``; BentoML passes the Response it ends in, problem or not, to the client untouched."""
+        return await answer(work)
 
     async def _analyze(self, request: RecordingRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)
         analysis = await self.desk.analyze(recording, request.options.chosen())
         return Response(analysis.model_dump_json(), media_type="application/json")
 
-    async def _bundle(self, request: FhirRequest) -> dict[str, Any]:
+    async def _bundle(self, request: FhirRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)
-        return await self.desk.bundle(recording, request.options.chosen(), FhirWish(request.return_, request.subject))
+        wish = FhirWish(request.return_, request.subject)
+        bundle = await self.desk.bundle(recording, request.options.chosen(), wish)
+        return JSONResponse(bundle, media_type=FHIR_JSON)
 
     async def _explain(self, request: ExplainRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)
@@ -197,7 +216,16 @@ def _model() -> ModelCard | CheckpointError:
         return error
 
 
-PatRunner.add_asgi_middleware(JsonOnly, refuse=_refusal)
-PatService.add_asgi_middleware(ForeignErrors)
-PatService.add_asgi_middleware(LoopbackOnly, refuse=_refusal)
-PatService.add_asgi_middleware(BodyLimits, doors=_DOORS, default=_RAW_DOOR, refuse=_refusal)
+def _guard(service: Any, *guards: tuple[Any, dict[str, Any]]) -> None:
+    """Put middleware before ``service``, the outermost first."""
+    for middleware, options in guards:
+        service.add_asgi_middleware(middleware, **options)
+
+
+_guard(PatRunner, (JsonOnly, {"refuse": _refusal}))
+_guard(
+    PatService,
+    (ForeignErrors, {}),
+    (LoopbackOnly, {"refuse": _refusal}),
+    (BodyLimits, {"doors": _DOORS, "default": _RAW_DOOR, "refuse": _refusal}),
+)

@@ -13,7 +13,15 @@ import numpy.typing as npt
 
 from api.requests import EmbedRequest
 from models.checkpoint import CheckpointError
-from pat_runner.pipeline import AnalyzeOptions, ModelCard, RunnerPort, RunnerUnavailable, analyze, explain
+from pat_runner.pipeline import (
+    AnalyzeOptions,
+    ModelCard,
+    RunnerPort,
+    RunnerUnavailable,
+    analyze,
+    explain,
+    shortest,
+)
 from pat_runner.runner import Encoded, Outcome, Want
 from postprocessing import fhir
 from postprocessing.analysis import Analysis
@@ -48,7 +56,9 @@ class Desk:
     def card(self) -> ModelCard:
         """The model, or RunnerUnavailable when its checkpoint is missing or damaged."""
         if isinstance(self.model, CheckpointError):
-            raise RunnerUnavailable("the pinned weights are missing or damaged; the operator's log names the cause")
+            raise RunnerUnavailable(
+                "the pinned weights are missing or damaged; the operator's log names the cause"
+            )
         return self.model
 
     async def analyze(self, recording: Recording, options: AnalyzeOptions) -> Analysis:
@@ -75,7 +85,7 @@ class Desk:
 
     async def embed(self, request: EmbedRequest) -> dict[str, Any]:
         """Encode weeks; the answer lists one result per row, in order."""
-        rows, calibration = self._standardised(request)
+        rows, calibration = await asyncio.to_thread(self._standardised, request)
         outcomes = await self.runner.run(rows, Want(profile=request.profile, tokens=request.tokens))
         return {
             "model": self.card.provenance().model_dump(),
@@ -89,7 +99,11 @@ class Desk:
             _refuse_device_fields(request)
             return _stacked(request.rows(), multiple_of=self.card.patch_minutes), Calibration.CALLER
         raw = _raw_weeks(request.rows())
-        source = (_member(Unit, request.unit, "unit"), _member(Device, request.device, "device"), _member(WearSite, request.wear_site, "wear_site"))
+        source = (
+            _member(Unit, request.unit, "unit"),
+            _member(Device, request.device, "device"),
+            _member(WearSite, request.wear_site, "wear_site"),
+        )
         scaling = self.card.scaling
         if scaling and scaling.matches(*source):
             return scaling.apply(raw), Calibration.REFERENCE_COHORT
@@ -101,8 +115,8 @@ def _embedded(outcome: Outcome) -> dict[str, Any]:
         return {"embedding": None, "error": {"code": outcome.code, "detail": outcome.detail}}
     profile, tokens = outcome.profile, outcome.tokens
     return {
-        "embedding": outcome.pooled.tolist(),
-        **({} if profile is None else {"attention_received": profile.tolist()}),
+        "embedding": shortest(outcome.pooled),
+        **({} if profile is None else {"attention_received": shortest(profile)}),
         **({} if tokens is None else {"tokens": tokens.tolist()}),
     }
 
@@ -118,7 +132,9 @@ def _stacked(rows: Sequence[Rows], *, multiple_of: int) -> Rows:
     stacked = np.stack(rows)
     if not np.isfinite(stacked).all():
         raise RecordingError(
-            Refusal.INVALID_FIELD, "expected standardised rows without null; a missing minute is 0", where="weeks"
+            Refusal.INVALID_FIELD,
+            "expected standardised rows without null; a missing minute is 0",
+            where="weeks",
         )
     return stacked
 
@@ -126,12 +142,16 @@ def _stacked(rows: Sequence[Rows], *, multiple_of: int) -> Rows:
 def _raw_weeks(rows: Sequence[Rows]) -> Rows:
     if any(row.size != WEEK_MINUTES for row in rows):
         raise RecordingError(
-            Refusal.INVALID_FIELD, f"expected raw rows of {WEEK_MINUTES} minutes from local midnight", where="weeks"
+            Refusal.INVALID_FIELD,
+            f"expected raw rows of {WEEK_MINUTES} minutes from local midnight",
+            where="weeks",
         )
     raw = np.stack(rows)
     if bool((raw < 0).any()) or bool(np.isnan(raw).all(axis=1).any()):
         raise RecordingError(
-            Refusal.INVALID_FIELD, "expected counts of at least 0 and at least one recorded minute a row", where="weeks"
+            Refusal.INVALID_FIELD,
+            "expected counts of at least 0 and at least one recorded minute a row",
+            where="weeks",
         )
     return raw
 

@@ -1,4 +1,4 @@
-"""Problem bodies (RFC 9457): the one table from error to status, and the middleware that rewrites foreign errors.
+"""Problem bodies (RFC 9457): the one table from error to status, and what rewrites foreign errors.
 
 A body says what was expected, what was found and what to do. It never repeats input and never holds a value.
 """
@@ -25,9 +25,9 @@ MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = 5
 _PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # plain text, as BentoML writes them
 _MOST_ERRORS = 10
-_REQUEST_FIELDS = frozenset(
-    "start timestamps zone clock epoch_seconds unit device wear_site values wear options profile subject return "
-    "weeks standardized tokens".split()
+_REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the sender's own
+    {"start", "timestamps", "zone", "clock", "epoch_seconds", "unit", "device", "wear_site", "values", "wear"}
+    | {"options", "profile", "subject", "return", "weeks", "standardized", "tokens"}
 )
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def problem(
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def problem_of(error: Exception) -> JSONResponse:
+def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911  # one line per row of the table
     """Turn one of the errors in the table into its answer."""
     match error:
         case RecordingError(code=Refusal.UNPARSABLE):
@@ -86,7 +86,8 @@ class ForeignErrors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hold back error answers of foreign make until their body is known."""
         if scope["type"] != "http" or scope["path"] in _PROBES:
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         held = _HeldAnswer(send)
         await self.app(scope, receive, held.send)
         if held.start is not None:
@@ -142,12 +143,16 @@ def _validation_errors(body: bytes) -> list[dict[str, Any]]:
 def _invalid(errors: list[dict[str, Any]]) -> Response:
     kinds = {str(error.get("type")) for error in errors}
     if kinds & {"json_invalid", "finite_number"}:
-        return problem(400, Refusal.UNPARSABLE, "expected complete JSON without NaN or Infinity; null means missing")
+        return problem(
+            400, Refusal.UNPARSABLE, "expected complete JSON without NaN or Infinity; null means missing"
+        )
     listed = [{"where": _where(e.get("loc", ())), "code": str(e.get("type"))} for e in errors[:_MOST_ERRORS]]
     detail = f"expected the fields and types of docs/api.md, found {len(errors)} that differ"
     return problem(422, Refusal.INVALID_FIELD, detail, extra={"errors": listed})
 
 
 def _where(location: Iterable[str | int]) -> str:
-    parts = [part if isinstance(part, int) or part in _REQUEST_FIELDS else "(unknown field)" for part in location]
+    parts = [
+        part if isinstance(part, int) or part in _REQUEST_FIELDS else "(unknown field)" for part in location
+    ]
     return ".".join(map(str, parts[:3])) or "body"

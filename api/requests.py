@@ -1,7 +1,7 @@
 """The request models: strict types, no unknown field, input never repeated in an error.
 
-Types are checked here; meaning (units, zones, ranges) is checked once by preprocessing.readers, so that a file
-and a request are refused with the same code.
+Types are checked here; meaning (units, zones, ranges) is checked once by preprocessing.readers, so that a
+file and a request are refused with the same code.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from pat_runner.pipeline import AnalyzeOptions
 from preprocessing.readers.canonical import CanonicalFields, from_fields, values_of
@@ -23,7 +23,7 @@ MAX_EPOCHS = 400_000
 MAX_WEEKS = 256
 Text = Annotated[str, Field(max_length=128)]
 Value = Annotated[float, Field(allow_inf_nan=False)] | None
-Row = Annotated[list[Value], Field(max_length=100_800), FailFast()]
+Row = Annotated[list[Value], Field(max_length=100_800, fail_fast=True)]
 
 
 class _Request(BaseModel):
@@ -52,15 +52,15 @@ class Options(WearOptions):
 
 class _RecordingFields(_Request):
     start: Text | None = None
-    timestamps: Annotated[list[Text], Field(max_length=MAX_EPOCHS), FailFast()] | None = None
+    timestamps: Annotated[list[Text], Field(max_length=MAX_EPOCHS, fail_fast=True)] | None = None
     zone: Text | None = None
     clock: Literal["wall"] | None = None
     epoch_seconds: int | None = None
     unit: Text | None = None
     device: Text | None = None
     wear_site: Text | None = None
-    values: Annotated[list[Value], Field(max_length=MAX_EPOCHS), FailFast()]
-    wear: Annotated[list[bool | None], Field(max_length=MAX_EPOCHS), FailFast()] | None = None
+    values: Annotated[list[Value], Field(max_length=MAX_EPOCHS, fail_fast=True)]
+    wear: Annotated[list[bool | None], Field(max_length=MAX_EPOCHS, fail_fast=True)] | None = None
 
     def recording(self) -> Recording:
         """Return the Recording these fields describe; raises RecordingError."""
@@ -75,7 +75,9 @@ class _RecordingFields(_Request):
                 device=self.device,
                 wear_site=self.wear_site,
                 values=values_of(self.values),
-                wear=None if self.wear is None else np.array([flag is True for flag in self.wear], dtype=np.bool_),
+                wear=None
+                if self.wear is None
+                else np.array([flag is True for flag in self.wear], dtype=np.bool_),
             )
         )
 
@@ -102,7 +104,7 @@ class FhirRequest(RecordingRequest):
 class EmbedRequest(_Request):
     """Weeks for the encoder: ``standardized`` ones as they are, raw ones with unit, device and wear site."""
 
-    weeks: Annotated[list[Row], Field(min_length=1, max_length=MAX_WEEKS), FailFast()]
+    weeks: Annotated[list[Row], Field(min_length=1, max_length=MAX_WEEKS, fail_fast=True)]
     standardized: bool
     unit: Text | None = None
     device: Text | None = None

@@ -40,7 +40,9 @@ async def analyze_file(request: Request, at: Annotated[Desk, Depends(desk)]) -> 
     if (kind := _accepted(request.headers)) is None:
         return problem(406, "not_acceptable", f"this door answers application/json or {FHIR_JSON}")
     body = await request.body()
-    return await (_bundle(at, body, request.headers) if kind == FHIR_JSON else _analysis(at, body, request.headers))
+    return await (
+        _bundle(at, body, request.headers) if kind == FHIR_JSON else _analysis(at, body, request.headers)
+    )
 
 
 async def _analysis(at: Desk, body: bytes, headers: Headers) -> Response:
@@ -50,7 +52,11 @@ async def _analysis(at: Desk, body: bytes, headers: Headers) -> Response:
         return await at.analyze(await asyncio.to_thread(read, body, _hints(headers)), options)
 
     made = await answer(work())
-    return made if isinstance(made, JSONResponse) else Response(made.model_dump_json(), media_type="application/json")
+    return (
+        made
+        if isinstance(made, JSONResponse)
+        else Response(made.model_dump_json(), media_type="application/json")
+    )
 
 
 async def _bundle(at: Desk, body: bytes, headers: Headers) -> Response:

@@ -41,9 +41,15 @@ def main() -> int:
 
 @contextlib.contextmanager
 def server() -> Iterator[str]:
-    """Start `bentoml serve` on a free loopback port; yield its address once it is ready; stop it at the end."""
+    """Start `bentoml serve` on a free loopback port, yield its address when ready, stop it at the end."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("bentoml")), "serve", "service:PatService", "--port", str(port)]
+    command = [
+        str(Path(sys.executable).with_name("bentoml")),
+        "serve",
+        "service:PatService",
+        "--port",
+        str(port),
+    ]
     OUT.mkdir(exist_ok=True)
     with (OUT / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
@@ -62,7 +68,7 @@ def free_port() -> int:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> str:
-    """Return ``url`` once the service is ready; raise with the log's place when it stops or takes too long."""
+    """Return ``url`` once the service is ready; stop with the log's place when it never is."""
     deadline = time.monotonic() + READY_WITHIN_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(Exception), bentoml.SyncHTTPClient(url, timeout=5) as client:
@@ -76,8 +82,8 @@ def summary(analysis: dict[str, Any]) -> str:
     """Return a page a person can read: what was measured, what is absent and why, what made the numbers."""
     recording, quality = analysis["recording"], analysis["quality"]
     lines = [
-        f"{recording['start']} to {recording['end']} ({recording['zone'] or 'wall clock'}), {recording['unit']}",
-        f"worn {quality['wear_minutes'] / 60:.1f} h, {quality['valid_days']} valid days ({quality['wear_rule']})",
+        f"{recording['start']} to {recording['end']} ({recording['zone'] or 'wall clock'})",
+        f"{recording['unit']}, worn {quality['wear_minutes'] / 60:.1f} h, {quality['valid_days']} valid days",
         "",
         f"Sleep ({analysis['sleep']['scorer']}; {analysis['sleep']['valid_nights']} valid nights, medians)",
         *map(_metric, analysis["sleep"]["metrics"]),
@@ -107,7 +113,9 @@ def _week(week: dict[str, Any]) -> str:
     if week["embedding"] is None:
         return f"  week from {week['start']}: absent: {week['absent']['reason']}"
     first = ", ".join(f"{value:.3f}" for value in week["embedding"][:3])
-    return f"  week from {week['start']}: embedding of {len(week['embedding'])} ({first}, ...), {week['calibration']}"
+    return (
+        f"  week from {week['start']}: {len(week['embedding'])} numbers ({first}, ...), {week['calibration']}"
+    )
 
 
 if __name__ == "__main__":

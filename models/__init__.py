@@ -1,6 +1,6 @@
 """Networks and their weights; never data types.
 
-config        the sizes that exist, and the tensors each must have
+config        the sizes that exist, the tensors each must have, the positional table
 pat, heads    the networks (torch)
 checkpoint    weights with scaling, golden and provenance, on disk as safetensors
 keras_import  the authors' HDF5 files, every layout

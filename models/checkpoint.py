@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -60,6 +61,7 @@ __all__ = [
 CARD = "checkpoint.json"
 FILES = ("weights.safetensors", "scaling.safetensors", "golden.safetensors")
 MAX_CARD_BYTES = 256 * 1024
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 MAX_FILE_BYTES = 64 * 1024 * 1024  # eight times PAT-L
 
 Floats = npt.NDArray[np.float32]
@@ -123,6 +125,8 @@ class Checkpoint:
     golden: Golden | None = None
 
     def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise CheckpointError("name: expected up to 63 of a-z, 0-9, '.', '_' and '-'; choose another")
         if CONFIGS.get(self.config.name) != self.config:
             raise CheckpointError(f"architecture: expected one of {', '.join(CONFIGS)}, unchanged")
         check_arrays(self.weights, self.shapes)
@@ -267,8 +271,8 @@ def _card(checkpoint: Checkpoint, contents: Mapping[str, bytes]) -> str:
 def load(folder: Path, expected_digest: str | None = None) -> Checkpoint:
     """Read and verify a checkpoint folder; ``expected_digest`` pins its content.
 
-    Raises CheckpointMissing without a card, CheckpointError naming the file or tensor that is damaged, foreign
-    or not the pinned one.
+    Raises CheckpointMissing without a card, and CheckpointError naming the file or tensor that is damaged,
+    foreign or not the pinned one.
     """
     described = _read_card(folder)
     parsed = {name: _read_arrays(folder / name, file) for name, file in described.files.items()}

@@ -14,7 +14,7 @@ __all__ = ["Head"]
 class Head(nn.Module):
     """Dense 128 with ReLU, then one sigmoid (Ruan et al., fine-tuning notebook; dropout 0.1 before it).
 
-    The score is a probability only through the calibration of its HeadConfig. A head that was imported without
+    The score is a probability only through the calibration of its HeadConfig. A head imported without
     evidence can be computed here, to check the import, but is never served.
     """
 
@@ -36,7 +36,7 @@ class Head(nn.Module):
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, label: str) -> Head:
-        """Build the head ``label`` in inference mode; raises CheckpointError when there is none of that label."""
+        """Build the head ``label`` in inference mode; raises CheckpointError if there is none."""
         config = next((head for head in checkpoint.heads if head.label == label), None)
         if config is None:
             known = ", ".join(head.label for head in checkpoint.heads) or "no head"

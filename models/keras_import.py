@@ -1,9 +1,9 @@
 """Import of the authors' Keras weights: every layout they published, with h5py alone, strictly and safely.
 
-Layouts: ``save_weights`` (layer groups at the root), ``model.save`` (under ``model_weights/``) and a fine-tuned
-classifier (encoder under ``model_weights/encoder_model/``, head beside it). HDF5 is an attack surface: a small
-file can declare terabytes, or show another file of this machine as its own data. So the structure is judged before
-any value is read, and the model configuration inside the file is never interpreted.
+Layouts: ``save_weights`` (layer groups at the root), ``model.save`` (under ``model_weights/``) and a
+fine-tuned classifier (encoder under ``model_weights/encoder_model/``, head beside it). HDF5 is an attack
+surface: a small file can declare terabytes, or show another file of this machine as its own data. So the
+structure is judged before any value is read, and the model configuration inside is never interpreted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Datasets = dict[str, h5py.Dataset]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the importer demands and notes: ``sha256`` and ``size`` refuse another file, the rest is for the card."""
+    """What the importer demands (``sha256``, ``size``) and what it writes on the card (the rest)."""
 
     name: str | None = None  # default: from the architecture
     size: str | None = None  # a name of CONFIGS
@@ -99,7 +99,7 @@ def _checkpoint(datasets: Datasets, options: ImportOptions, provenance: Checkpoi
 
 
 def _datasets(file: h5py.File) -> Datasets:
-    """Return every dataset by its key; hard links only, bounded depth and number, optimizer state left out."""
+    """Return every dataset by its key; hard links only, bounded; optimizer state is left out."""
     found: Datasets = {}
     for path, dataset in _walk(file):
         key = _key(path)
@@ -146,7 +146,7 @@ def _key(path: str) -> str:
 
 
 def _architecture(datasets: Datasets) -> PATConfig:
-    """Tell the architecture from the arrays: kind of embedding, heads of the first query, number of layers."""
+    """Tell the architecture from the arrays: kind of embedding, number of heads and layers."""
     conv = "conv1d_patch_embedding/kernel:0" in datasets
     query = datasets.get("encoder_layer_1_attention/query/kernel:0")
     if query is None or len(query.shape) != 3:

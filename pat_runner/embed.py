@@ -12,39 +12,44 @@ from preprocessing.recording import RecordingError, Refusal
 
 __all__ = ["embed", "read_weeks"]
 
-MAX_BYTES = 4_000_000_000  # 100,000 weeks
+MAX_BYTES = 1_000_000_000  # about 24,000 weeks
 WEEKS_AT_ONCE = 64
 
 
 def read_weeks(path: Path) -> Floats:
-    """Read standardised weeks, float32 (N, T), from a .npy file, without ever unpickling.
+    """Map standardised weeks, float32 (N, T), from a .npy file; nothing is ever unpickled.
 
     Raises RecordingError for anything else.
     """
     if path.stat().st_size > MAX_BYTES:
-        raise RecordingError(Refusal.INVALID_FIELD, f"expected at most {MAX_BYTES} bytes; split the array", where=path.name)
+        reason = f"expected at most {MAX_BYTES} bytes; split the array"
+        raise RecordingError(Refusal.INVALID_FIELD, reason, where=path.name)
     try:
         weeks = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise RecordingError(Refusal.UNPARSABLE, "expected a .npy file without objects", where=path.name) from error
-    if not isinstance(weeks, np.ndarray) or weeks.ndim != 2 or weeks.dtype != np.float32 or len(weeks) == 0:
-        raise RecordingError(Refusal.INVALID_FIELD, "expected one float32 array (N, T), N at least 1", where=path.name)
+        reason = "expected a .npy file without Python objects"
+        raise RecordingError(Refusal.UNPARSABLE, reason, where=path.name) from error
+    if not isinstance(weeks, np.ndarray) or weeks.ndim != 2 or weeks.dtype != np.float32 or not len(weeks):
+        reason = "expected one float32 array (N, T) with at least one row"
+        raise RecordingError(Refusal.INVALID_FIELD, reason, where=path.name)
     return weeks
 
 
-def embed(runner: Runner, weeks: Floats, *, tokens: bool) -> dict[str, Floats]:
+def embed(runner: Runner, weeks: Floats, *, tokens: bool = False) -> dict[str, Floats]:
     """Encode ``weeks`` (N, T): pooled (N, 96), profile (N, T/P) and, if asked, tokens (N, T/P, 96).
 
     Raises RecordingError naming the first row that cannot be encoded; there is no partial result.
     """
     want = Want(profile=True, tokens=tokens)
-    parts = range(0, len(weeks), WEEKS_AT_ONCE)
-    outcomes = [o for i in parts for o in runner.run(part := np.asarray(weeks[i : i + WEEKS_AT_ONCE]), [want] * len(part))]
-    encoded = [_encoded(row, outcome) for row, outcome in enumerate(outcomes)]
+    encoded: list[Encoded] = []
+    for start in range(0, len(weeks), WEEKS_AT_ONCE):
+        part = np.asarray(weeks[start : start + WEEKS_AT_ONCE])
+        outcomes = runner.run(part, [want] * len(part))
+        encoded += [_encoded(start + row, outcome) for row, outcome in enumerate(outcomes)]
     columns = {
-        "pooled": [e.pooled for e in encoded],
-        "profile": [e.profile for e in encoded if e.profile is not None],
-        "tokens": [e.tokens for e in encoded if e.tokens is not None],
+        "pooled": [week.pooled for week in encoded],
+        "profile": [week.profile for week in encoded if week.profile is not None],
+        "tokens": [week.tokens for week in encoded if week.tokens is not None],
     }
     return {name: np.stack(rows) for name, rows in columns.items() if rows}
 

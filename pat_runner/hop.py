@@ -1,4 +1,4 @@
-"""The words between the API process and the runner process: JSON with base64 little-endian float32, never pickle."""
+"""The words between the API and the runner process: JSON with base64 little-endian float32, never pickle."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.checkpoint import Checkpoint
+from pat_runner import engines
 from pat_runner.runner import Encoded, Outcome, Rejected, Want
 from postprocessing import circadian, sleep
 from postprocessing.absence import Absence, Reason, absent
@@ -33,7 +34,17 @@ from preprocessing.units import validity
 from preprocessing.wear import Wear, WearMode, assess
 from preprocessing.week import Week, resolves_minutes, weeks_of
 
-__all__ = ["MAX_MISSING_FRACTION", "PIPELINE", "AnalyzeOptions", "ModelCard", "RunnerPort", "RunnerUnavailable", "analyze", "explain"]
+__all__ = [
+    "MAX_MISSING_FRACTION",
+    "PIPELINE",
+    "AnalyzeOptions",
+    "ModelCard",
+    "RunnerPort",
+    "RunnerUnavailable",
+    "analyze",
+    "explain",
+    "shortest",
+]
 
 PIPELINE = "pat-service/0.1.0"
 MAX_MISSING_FRACTION = 0.30  # of a week's minutes; more and PAT is absent (project choice)
@@ -41,8 +52,8 @@ VALID_DAY_MINUTES = 960  # 16 h of wear in a 24 h wrist protocol
 FloatWeeks = npt.NDArray[np.float32]  # (N, 10_080)
 
 
-class RunnerUnavailable(RuntimeError):
-    """The runner has no proven weights, cannot be reached, or answers with other weights than were asked for."""
+class RunnerUnavailable(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
+    """The runner has no proven weights, cannot be reached, or answers with other weights than pinned."""
 
 
 class RunnerPort(Protocol):
@@ -76,10 +87,17 @@ class ModelCard:
 
     @classmethod
     def of(cls, tag: str, checkpoint: Checkpoint, engine: str) -> ModelCard:
-        """Take the card from a verified checkpoint."""
+        """Take the card from a verified checkpoint; raises UnknownEngine."""
         made, config = checkpoint.provenance, checkpoint.config
         return cls(
-            tag, checkpoint.digest, config.name, config.patch, made.source, made.licence, checkpoint.scaling, engine
+            checkpoint=tag,
+            sha256=checkpoint.digest,
+            architecture=config.name,
+            patch_minutes=config.patch,
+            source=made.source,
+            licence=made.licence,
+            scaling=checkpoint.scaling,
+            engine=engines.chosen(engine),
         )
 
     def provenance(self) -> ModelProvenance:
@@ -96,7 +114,9 @@ class ModelCard:
         )
 
 
-async def analyze(recording: Recording, options: AnalyzeOptions, runner: RunnerPort, model: ModelCard) -> Analysis:
+async def analyze(
+    recording: Recording, options: AnalyzeOptions, runner: RunnerPort, model: ModelCard
+) -> Analysis:
     """Analyse one recording; raises RunnerUnavailable, and whatever the runner's admission raises."""
     wear = await asyncio.to_thread(assess, recording, options.wear)
     weeks = await asyncio.to_thread(weeks_of, recording, wear.worn)
@@ -113,7 +133,9 @@ async def analyze(recording: Recording, options: AnalyzeOptions, runner: RunnerP
     )
 
 
-async def explain(recording: Recording, options: AnalyzeOptions, runner: RunnerPort, model: ModelCard) -> Explanation:
+async def explain(
+    recording: Recording, options: AnalyzeOptions, runner: RunnerPort, model: ModelCard
+) -> Explanation:
     """Show where in each week of ``recording`` PAT's last layer looked; raises as ``analyze`` does."""
     wear = await asyncio.to_thread(assess, recording, options.wear)
     weeks = await asyncio.to_thread(weeks_of, recording, wear.worn)
@@ -130,16 +152,23 @@ async def _weeks(
 ) -> tuple[tuple[WeekResult, ...], Absence | None]:
     if no_weeks := _no_weeks(recording, weeks):
         return (), no_weeks
-    scaled, calibration = standardise([week for week in weeks if not _too_much_missing(week)], recording, model.scaling)
+    scaled, calibration = standardise(
+        [week for week in weeks if not _too_much_missing(week)], recording, model.scaling
+    )
     outcomes = iter(await runner.run(scaled, Want(profile=options.profile)) if len(scaled) else ())
-    return tuple(_result(week, calibration, None if _too_much_missing(week) else next(outcomes), model) for week in weeks), None
+    return tuple(
+        _result(week, calibration, None if _too_much_missing(week) else next(outcomes), model)
+        for week in weeks
+    ), None
 
 
 def standardise(
     weeks: Sequence[Week], recording: Recording, scaling: Scaling | None
 ) -> tuple[FloatWeeks, Calibration]:
-    """Standardise by the checkpoint's cohort if the device is the cohort's, else each week by itself, labelled."""
-    counts = np.stack([week.counts for week in weeks]) if weeks else np.empty((0, 10_080), np.float32)  # (N, 10_080)
+    """Standardise by the checkpoint's cohort if the device is the cohort's, else each week by itself."""
+    counts = (
+        np.stack([week.counts for week in weeks]) if weeks else np.empty((0, 10_080), np.float32)
+    )  # (N, 10_080)
     if scaling and scaling.matches(recording.unit, recording.device, recording.wear_site):
         return scaling.apply(counts), Calibration.REFERENCE_COHORT
     return per_recording(counts) if len(counts) else counts, Calibration.PER_RECORDING
@@ -150,7 +179,9 @@ def _no_weeks(recording: Recording, weeks: Sequence[Week]) -> Absence | None:
     if allowed.no_pat_reason:
         return absent(allowed.no_pat_reason, "PAT reads activity counts per minute.")
     if not resolves_minutes(recording):
-        return absent(Reason.INSUFFICIENT_DATA, f"PAT needs minutes; the epochs are {recording.epoch_seconds} s long.")
+        return absent(
+            Reason.INSUFFICIENT_DATA, f"PAT needs minutes; the epochs are {recording.epoch_seconds} s long."
+        )
     if not weeks:
         needed = "PAT needs 7 days from local midnight to local midnight"
         return absent(Reason.INSUFFICIENT_DATA, f"{needed}; the recording has {recording.days:.1f} days.")
@@ -170,20 +201,27 @@ def _result(week: Week, calibration: Calibration, outcome: Outcome | None, model
         dst_transition=week.dst_transition,
         dropped_repeated_minutes=week.dropped_minutes,
         missing_fraction=week.missing_fraction,
-        calibration=calibration.value,  # type: ignore[arg-type]  # never "caller" here
-        embedding=None if encoded is None else tuple(encoded.pooled.tolist()),
+        calibration=calibration.value,
+        embedding=None if encoded is None else shortest(encoded.pooled),
         patch_minutes=model.patch_minutes if profile is not None else None,
-        attention_received=None if profile is None else tuple(profile.tolist()),
+        attention_received=None if profile is None else shortest(profile),
         predictions_absent=absent(Reason.NO_HEAD),
         absent=None if encoded else _why_not(week, outcome),
     )
+
+
+def shortest(numbers: npt.NDArray[np.float32]) -> tuple[float, ...]:
+    """Return float32 ``numbers`` (k,) as the shortest decimals that are the same float32."""
+    return tuple(float(str(number)) for number in numbers)
 
 
 def _why_not(week: Week, outcome: Outcome | None) -> Absence:
     if isinstance(outcome, Rejected):
         return absent(Reason.INSUFFICIENT_DATA, outcome.detail)
     limit = f"limit {MAX_MISSING_FRACTION:.0%}"
-    return absent(Reason.TOO_MUCH_MISSING, f"{week.missing_fraction:.0%} of the week's minutes are missing ({limit}).")
+    return absent(
+        Reason.TOO_MUCH_MISSING, f"{week.missing_fraction:.0%} of the week's minutes are missing ({limit})."
+    )
 
 
 def _summary(recording: Recording) -> RecordingSummary:

@@ -15,9 +15,9 @@ __all__ = ["ExplainedWeek", "Explanation", "explained"]
 
 _DAY_MINUTES = 1440
 MEANING = (
-    "Share of the last layer's attention each part of the week receives, summed over queries and averaged over "
-    "heads (Ruan et al., arXiv:2411.15240). It shows where the encoder looked; it is not an attribution of any "
-    "prediction and has no clinical meaning by itself."
+    "Share of the last layer's attention each part of the week receives, summed over queries and averaged "
+    "over heads (Ruan et al., arXiv:2411.15240). It shows where the encoder looked; it is not an attribution "
+    "of any prediction and has no clinical meaning by itself."
 )
 
 
@@ -26,7 +26,7 @@ class _Document(BaseModel):
 
 
 class ExplainedWeek(_Document):
-    """One week: ``attention_received`` (T/P,) sums to 1; ``by_time_of_day`` (1440/P,) is its mean over the days."""
+    """One week: ``attention_received`` (T/P,) sums to 1; ``by_time_of_day`` (1440/P,) is its mean day."""
 
     start: datetime
     end: datetime

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 __all__ = ["Admission", "Overloaded"]
 
 
-class Overloaded(RuntimeError):
+class Overloaded(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
     """More weeks are waiting than the service admits; come back after ``retry_after_seconds``."""
 
     def __init__(self, retry_after_seconds: int = 1) -> None:
@@ -33,7 +33,7 @@ class Admission:
 
     @contextmanager
     def admit(self, weeks: int) -> Iterator[None]:
-        """Hold places for ``weeks``; raises Overloaded when they do not fit and something is already waiting."""
+        """Hold places for ``weeks``; raises Overloaded when they do not fit beside what already waits."""
         if self._waiting and self._waiting + weeks > self._limit:
             raise Overloaded
         self._waiting += weeks

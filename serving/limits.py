@@ -11,12 +11,12 @@ __all__ = ["BodyLimits", "Door", "JsonOnly", "LoopbackOnly", "Refuse"]
 
 Refuse = Callable[[int, str, str], ASGIApp]  # (status, code, detail) -> an app that answers so
 
-_LOOPBACK = ("127.", "::1", "localhost")
+_LOCAL = ("127.", "::1", "localhost", "/")  # how a local address begins; "/" is a Unix socket's path
 
 
 @dataclass(frozen=True)
 class Door:
-    """One path's body: at most ``limit_bytes``; ``json_only`` doors take application/json and nothing else."""
+    """One path's body: at most ``limit_bytes``; ``json_only`` doors take application/json alone."""
 
     limit_bytes: int
     json_only: bool
@@ -35,10 +35,12 @@ class BodyLimits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the headers, then count the body while it is read."""
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         door = self.doors.get(scope["path"], self.default)
         if refusal := self._by_headers(scope, door):
-            return await refusal(scope, receive, send)
+            await refusal(scope, receive, send)
+            return
         counted = _CountedBody(receive, send, door.limit_bytes)
         try:
             await self.app(scope, counted.receive, counted.send)
@@ -50,7 +52,7 @@ class BodyLimits:
     def _by_headers(self, scope: Scope, door: Door) -> ASGIApp | None:
         headers = _headers(scope)
         if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
-            return self.refuse(415, "content_encoding", "expected an uncompressed body; send it without Content-Encoding")
+            return self.refuse(415, "content_encoding", "expected an uncompressed body; do not compress it")
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if scope["method"] == "POST" and door.json_only and kind != b"application/json":
             return self.refuse(415, "content_type", "expected Content-Type application/json")
@@ -89,42 +91,45 @@ class _CountedBody:
 
 @dataclass(frozen=True)
 class JsonOnly:
-    """Stands before a service that others call inside the host: JSON or nothing, above all never pickle."""
+    """Before a service that others call inside the host: JSON or nothing, above all never pickle."""
 
     app: ASGIApp
     refuse: Refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let probes without a content type and JSON bodies through."""
-        kinds = [value for name, value in scope.get("headers", ()) if name.lower() == b"content-type"]
-        if scope["type"] == "http" and any(k.split(b";")[0].strip().lower() != b"application/json" for k in kinds):
-            return await self.refuse(415, "content_type", "expected JSON")(scope, receive, send)
-        if scope["type"] == "http" and scope["method"] == "POST" and not kinds:
-            return await self.refuse(415, "content_type", "expected JSON")(scope, receive, send)
-        await self.app(scope, receive, send)
+        """Let JSON bodies through, and probes, which have no content type."""
+        await (self.app if _is_json(scope) else self.refuse(415, "content_type", "expected JSON"))(
+            scope, receive, send
+        )
+
+
+def _is_json(scope: Scope) -> bool:
+    if scope["type"] != "http":
+        return True
+    kinds = [value for name, value in scope["headers"] if name.lower() == b"content-type"]
+    named = all(kind.split(b";")[0].strip().lower() == b"application/json" for kind in kinds)
+    return named and (bool(kinds) or scope["method"] != "POST")
 
 
 @dataclass(frozen=True)
 class LoopbackOnly:
-    """Refuses a connection that did not arrive on the loopback interface, whatever the server was bound to."""
+    """Refuses what did not arrive on the loopback interface, whatever the server was bound to."""
 
     app: ASGIApp
     refuse: Refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the address the connection arrived on."""
-        server = scope.get("server")
-        if scope["type"] == "http" and server and not _is_loopback(str(server[0])):
-            detail = "this profile has no authentication and answers on the loopback interface only"
-            return await self.refuse(403, "loopback_only", detail)(scope, receive, send)
-        await self.app(scope, receive, send)
+        detail = "this profile has no authentication and answers on the loopback interface only"
+        await (self.app if _arrived_on_loopback(scope) else self.refuse(403, "loopback_only", detail))(
+            scope, receive, send
+        )
 
 
-def _is_loopback(host: str) -> bool:
-    return host.startswith(_LOOPBACK) or host.startswith("/")  # a path is a Unix socket
+def _arrived_on_loopback(scope: Scope) -> bool:
+    server = scope.get("server")
+    return scope["type"] != "http" or not server or str(server[0]).startswith(_LOCAL)
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     return {name.lower(): value for name, value in scope.get("headers", ())}
-
-

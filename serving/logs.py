@@ -1,7 +1,7 @@
 """Log lines that say what happened and where, never what was in the data.
 
-BentoML logs every handled exception with its traceback, and tracebacks repeat input. The formatter here writes
-one JSON object per line with the exception's type and place only, and is put on every handler that exists.
+BentoML logs every handled exception with its traceback, and tracebacks repeat input. The formatter here
+writes one JSON object per line with the exception's type and place only, and is put on every handler.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from types import TracebackType
 __all__ = ["ValueFreeFormatter", "protect"]
 
 _OURS = "pat"
-_ACCESS = re.compile(r"\(scheme=(\w+),method=(\w+),path=([\w/:.\-$]{1,200}),.*\(status=(\d{3}),.*?\) ([\d.]+)ms")
+_ACCESS = re.compile(
+    r"\(scheme=(\w+),method=(\w+),path=([\w/:.\-$]{1,200}),.*\(status=(\d{3}),.*?\) ([\d.]+)ms"
+)
 _EXCEPTION = re.compile(r"Exception on (\S{1,200}) \[(\w+)\]")
 _PLAIN_LOGGERS = ("bentoml", "uvicorn.error", "uvicorn", "circus", "kantoku")
 
@@ -24,7 +26,7 @@ _Exception = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 class ValueFreeFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, a message that cannot carry input, exception type and place.
+    """One JSON object a line: time, level, logger, a message without input, exception type and place.
 
     Messages of our own loggers (``pat.*``) are constants written by us and pass; of BentoML's access log only
     method, path, status and latency pass; any other message is reduced to its unformatted template,
@@ -40,7 +42,7 @@ class ValueFreeFormatter(logging.Formatter):
             **_message(record),
         }
         if record.exc_info and record.exc_info[0] is not None:
-            line["exception"] = _where(record.exc_info)  # type: ignore[arg-type]  # narrowed by the line above
+            line["exception"] = _where(record.exc_info)
         return json.dumps(line)
 
 
@@ -50,7 +52,13 @@ def _message(record: logging.LogRecord) -> dict[str, object]:
     text = record.getMessage()
     if access := _ACCESS.search(text):
         method, path, status, latency = access.group(2, 3, 4, 5)
-        return {"message": "request", "method": method, "path": path, "status": int(status), "ms": float(latency)}
+        return {
+            "message": "request",
+            "method": method,
+            "path": path,
+            "status": int(status),
+            "ms": float(latency),
+        }
     if failed := _EXCEPTION.search(text):
         return {"message": "exception while answering", "path": failed.group(1), "method": failed.group(2)}
     if record.args:
@@ -65,8 +73,14 @@ def _where(info: _Exception) -> dict[str, str]:
 
 
 def protect() -> None:
-    """Put the formatter on every handler of the root logger and of the server's loggers."""
+    """Put the formatter on every handler of the root and the server's loggers, and on one of our own."""
+    ours = logging.getLogger(_OURS)
+    if not ours.handlers:
+        ours.addHandler(logging.StreamHandler())
+        ours.setLevel(logging.INFO)
+        ours.propagate = False
     names = (*_PLAIN_LOGGERS, *(n for n in logging.root.manager.loggerDict if n.startswith(_PLAIN_LOGGERS)))
-    handlers = {h for name in names for h in logging.getLogger(name).handlers} | set(logging.root.handlers)
+    handlers = {h for name in names for h in logging.getLogger(name).handlers}
+    handlers |= {*logging.root.handlers, *ours.handlers}
     for handler in handlers:
         handler.setFormatter(ValueFreeFormatter())

@@ -17,7 +17,9 @@ __all__ = ["Profile", "Settings", "SettingsError"]
 
 _PREFIX = "PAT_"
 _EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
-_NOT_OURS = frozenset({"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"})  # read by the tests, never by the service
+_NOT_OURS = frozenset(
+    {"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"}
+)  # read by the tests, never by the service
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 

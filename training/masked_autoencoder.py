@@ -2,12 +2,13 @@
 
 Ruan et al. (arXiv:2411.15240) and their notebooks: 90 % of the patches are hidden, the encoder sees the
 visible ones at their own positions, a decoder of one block restores the others, the answer passes 2 * tanh.
-Three departures, none of which makes the question easier:
+Departures, none of which makes the question easier:
 
 - the error counts hidden patches of every sample and no others (the original's "masked" loss took patch
   numbers for minute numbers, so it scored some hundred minutes of one sample; its released loss scores all);
 - each sample has its own mask (the original shares one per batch);
-- in training the decoder may be asked for some of the hidden patches only: an unbiased sample of that error.
+- in training the decoder may be asked for some of the hidden patches only: an unbiased sample of that error;
+- training/pretrain.py trains without dropout.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a batch is computed: one module per backend, chosen by name; each imports its library only inside itself.
+"""How a batch is computed: one module per backend, chosen by name; each loads its library only inside itself.
 
 torch      the plain encoder of models/pat.py, float32 on CPU: the reference
 """
@@ -14,15 +14,25 @@ import numpy.typing as npt
 
 from models.checkpoint import Checkpoint
 
-__all__ = ["AUTO", "ENGINES", "Bound", "Engine", "EngineOutput", "Floats", "UnknownEngine", "engine"]
+__all__ = [
+    "AUTO",
+    "ENGINES",
+    "Bound",
+    "Engine",
+    "EngineOutput",
+    "Floats",
+    "UnknownEngine",
+    "chosen",
+    "engine",
+]
 
 Floats = npt.NDArray[np.float32]
 
-AUTO = "torch"  # what "auto" means until measurement says otherwise
+AUTO = "torch"  # what "auto" stands for
 ENGINES = {"torch": "pat_runner.engines.torch"}
 
 
-class UnknownEngine(ValueError):
+class UnknownEngine(ValueError):  # noqa: N818  # it says what is the case, as KeyError does
     """There is no engine of that name."""
 
 
@@ -36,28 +46,33 @@ class Bound:
 
 @dataclass(frozen=True, eq=False)
 class EngineOutput:
-    """pooled (N, width); profile (N, T/P) and tokens (N, T/P, width) where asked for."""
+    """``pooled`` (N, 96); ``profile`` (N, T/P) and ``tokens`` (N, T/P, 96) where asked for."""
 
     pooled: Floats
-    profile: Floats | None
-    tokens: Floats | None
+    profile: Floats | None = None
+    tokens: Floats | None = None
 
 
 class Engine(Protocol):
-    """One backend, loaded with one checkpoint."""
+    """One backend, loaded with one checkpoint; ``bound`` is its distance from the reference, as measured."""
 
     name: str
     bound: Bound
 
     def run(self, weeks: Floats, *, profile: bool, tokens: bool) -> EngineOutput:
-        """Encode standardised ``weeks`` (N, T) in one pass."""
+        """Encode standardised ``weeks`` (N, T), finite, T a multiple of the patch."""
         ...
 
 
 def engine(name: str, checkpoint: Checkpoint, threads: int | None = None) -> Engine:
     """Load the engine ``name`` (or "auto") with ``checkpoint``; raises UnknownEngine listing the names."""
-    chosen = AUTO if name == "auto" else name
-    if chosen not in ENGINES:
-        raise UnknownEngine(f"expected one of auto, {', '.join(ENGINES)}, found another engine name")
-    loaded: Engine = import_module(ENGINES[chosen]).load(checkpoint, threads)
+    loaded: Engine = import_module(ENGINES[chosen(name)]).load(checkpoint, threads)
     return loaded
+
+
+def chosen(name: str) -> str:
+    """Return the engine that ``name`` stands for, without loading it; raises UnknownEngine."""
+    engine_name = AUTO if name == "auto" else name
+    if engine_name not in ENGINES:
+        raise UnknownEngine(f"engine {name:.40}: expected one of auto, {', '.join(ENGINES)}")
+    return engine_name

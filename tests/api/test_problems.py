@@ -50,7 +50,10 @@ async def through(inner):
 
 
 async def test_a_schema_error_becomes_422_without_the_sender_s_own_words():
-    inner = validation({"type": "extra_forbidden", "loc": ["patient_name"], "msg": "no"}, {"type": "float_type", "loc": ["values", 3], "msg": "no"})
+    inner = validation(
+        {"type": "extra_forbidden", "loc": ["patient_name"], "msg": "no"},
+        {"type": "float_type", "loc": ["values", 3], "msg": "no"},
+    )
     found = await through(inner)
     assert (found.status_code, found.headers["content-type"]) == (422, MEDIA_TYPE)
     assert "patient_name" not in found.text

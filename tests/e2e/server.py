@@ -62,14 +62,23 @@ def pat(*arguments: str, home: Path, check: bool = True) -> subprocess.Completed
 
 
 @contextlib.contextmanager
-def serve(home: Path, settings: Mapping[str, str] | None = None, *, wait_ready: bool = True, cwd: Path = ROOT, target: str = "service:PatService") -> Iterator[Served]:
+def serve(
+    home: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    wait_ready: bool = True,
+    cwd: Path = ROOT,
+    target: str = "service:PatService",
+) -> Iterator[Served]:
     """Serve with ``settings`` (PAT_ variables); ends by the process group it started."""
     port, scratch = free_port(), Path(tempfile.mkdtemp(prefix="pt-", dir="/tmp"))
     env = environment(home, TMPDIR=str(scratch), PAT_PROFILE="test", **(settings or {}))
     log = scratch / "server.log"
     command = [str(BIN / "bentoml"), "serve", target, "--port", str(port)]
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=sink, stderr=sink, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdout=sink, stderr=sink, start_new_session=True
+        )
     try:
         url = f"http://127.0.0.1:{port}"
         wait(process, url, "/readyz" if wait_ready else "/livez", log)

@@ -16,7 +16,7 @@ EXAMPLES = ROOT / "examples"
 
 
 def without_embeddings(analysis):
-    """Batches of another size may differ in the last bit of a float32 sum; everything else is equal to the byte."""
+    """Another batch size may change the last bit of a float32 sum; everything else is equal to the byte."""
     weeks = [{**week, "embedding": None} for week in analysis["weeks"]]
     return {**analysis, "weeks": weeks}
 
@@ -64,7 +64,9 @@ def test_the_json_door_and_the_raw_door_give_the_same_analysis(client, week):
 
 def test_the_raw_door_speaks_fhir_when_asked(client):
     headers = {"Accept": "application/fhir+json", "X-PAT-Subject": "Patient/example"}
-    answer = client.post("/v1/recordings:analyze", content=(EXAMPLES / "week.awd").read_bytes(), headers=headers)
+    answer = client.post(
+        "/v1/recordings:analyze", content=(EXAMPLES / "week.awd").read_bytes(), headers=headers
+    )
     assert answer.headers["content-type"] == "application/fhir+json"
     assert check(answer.json()) == []
 
@@ -90,7 +92,9 @@ def test_embed_standardises_raw_weeks_by_the_cohort_of_their_device(client):
     week = np.random.default_rng(1).poisson(40, size=10_080).tolist()
     source = {"unit": "actiwatch_counts", "device": "synthetic-demo", "wear_site": "wrist"}
     known = client.post("/embed", json={"weeks": [week], "standardized": False, **source}).json()
-    other = client.post("/embed", json={"weeks": [week], "standardized": False, **source, "device": "actiwatch"}).json()
+    other = client.post(
+        "/embed", json={"weeks": [week], "standardized": False, **source, "device": "actiwatch"}
+    ).json()
     assert (known["calibration"], other["calibration"]) == ("reference_cohort", "per_recording")
 
 

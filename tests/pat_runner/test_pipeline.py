@@ -55,7 +55,10 @@ async def test_every_complete_week_reaches_the_runner_in_one_call():
     analysis = await analyze(recording(), AnalyzeOptions(), runner, card())
     (call,) = runner.calls
     assert call[0].shape == (2, WEEK)
-    assert [week.start.isoformat() for week in analysis.weeks] == ["2026-01-06T00:00:00+01:00", "2026-01-13T00:00:00+01:00"]
+    assert [week.start.isoformat() for week in analysis.weeks] == [
+        "2026-01-06T00:00:00+01:00",
+        "2026-01-13T00:00:00+01:00",
+    ]
 
 
 async def test_a_device_of_the_cohort_is_standardised_by_it(scaling):
@@ -70,7 +73,12 @@ async def test_a_device_of_the_cohort_is_standardised_by_it(scaling):
 
 
 @pytest.mark.parametrize(
-    "change", [{"device": Device.UNKNOWN}, {"wear_site": WearSite.UNKNOWN}, {"unit": Unit.COUNTS, "device": Device.UNKNOWN}]
+    "change",
+    [
+        {"device": Device.UNKNOWN},
+        {"wear_site": WearSite.UNKNOWN},
+        {"unit": Unit.COUNTS, "device": Device.UNKNOWN},
+    ],
 )
 async def test_a_foreign_device_runs_by_the_labelled_fallback(scaling, change):
     runner = CountingRunner()
@@ -129,7 +137,9 @@ async def test_a_unit_that_pat_does_not_read_is_absent_with_a_reason(unit):
 
 async def test_nothing_is_predicted_without_a_head():
     analysis = await analyze(recording(), AnalyzeOptions(), CountingRunner(), card())
-    assert all(week.predictions == () and week.predictions_absent.reason == "no_head" for week in analysis.weeks)
+    assert all(
+        week.predictions == () and week.predictions_absent.reason == "no_head" for week in analysis.weeks
+    )
 
 
 async def test_the_profile_is_there_when_asked_for_and_only_then():

@@ -63,13 +63,22 @@ async def test_a_compressed_body_is_415(client, encoding):
     assert answer.status_code == 415
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/vnd.bentoml+pickle", "multipart/form-data; boundary=x", ""])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/vnd.bentoml+pickle", "multipart/form-data; boundary=x", ""]
+)
 async def test_a_json_door_takes_json_only(client, kind):
     answer = await client.post("/small", content=b"x", headers={"content-type": kind})
     assert answer.status_code == 415
 
 
-@pytest.mark.parametrize("headers", [{"content-type": "application/vnd.bentoml+pickle"}, {"Content-Type": "Application/VND.bentoml+PICKLE"}, {}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "application/vnd.bentoml+pickle"},
+        {"Content-Type": "Application/VND.bentoml+PICKLE"},
+        {},
+    ],
+)
 async def test_the_inner_service_takes_json_or_nothing(headers):
     transport = httpx.ASGITransport(JsonOnly(echo_length, refuse))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -78,7 +87,9 @@ async def test_the_inner_service_takes_json_or_nothing(headers):
         assert (await client.get("/readyz")).status_code == 200
 
 
-@pytest.mark.parametrize(("host", "status"), [("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 403), ("192.168.1.2", 403)])
+@pytest.mark.parametrize(
+    ("host", "status"), [("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 403), ("192.168.1.2", 403)]
+)
 async def test_a_connection_from_elsewhere_is_refused_whatever_the_server_was_bound_to(host, status):
     async def arrived(scope, receive, send):
         await LoopbackOnly(echo_length, refuse)({**scope, "server": (host, 3000)}, receive, send)

@@ -1,0 +1,41 @@
+"""The words between the processes: JSON that carries every bit, and nothing that unpickles."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pat_runner.hop import decode_item, decode_outcome, encode_item, encode_outcome
+from pat_runner.runner import Encoded, Rejected, Want
+
+
+def over_the_wire(document):
+    return json.loads(json.dumps(document))
+
+
+@pytest.mark.parametrize("want", [Want(), Want(profile=True), Want(tokens=True)])
+def test_an_item_arrives_bit_for_bit(want):
+    week = np.array([0.1, -0.0, 3e38, 1e-45, np.nan], np.float32)
+    got, wanted = decode_item(over_the_wire(encode_item(week, want)))
+    assert got.tobytes() == week.tobytes()
+    assert wanted == want
+
+
+def test_an_outcome_arrives_bit_for_bit_with_the_digest_of_its_weights():
+    random = np.random.default_rng(0)
+    pooled, profile, tokens = (random.normal(size=s).astype(np.float32) for s in (96, 5, (5, 96)))
+    sent = Encoded(pooled, profile, tokens)
+    got, digest = decode_outcome(over_the_wire(encode_outcome(sent, "abc")))
+    assert digest == "abc"
+    for part in ("pooled", "profile", "tokens"):
+        assert np.array_equal(getattr(got, part), getattr(sent, part))
+
+
+def test_what_was_not_wanted_stays_absent():
+    got, _ = decode_outcome(over_the_wire(encode_outcome(Encoded(np.zeros(96, np.float32)), "abc")))
+    assert (got.profile, got.tokens) == (None, None)
+
+
+def test_a_refusal_arrives_with_its_reason():
+    refusal = Rejected("not_finite", "expected finite values")
+    assert decode_outcome(over_the_wire(encode_outcome(refusal, "abc"))) == (refusal, None)

@@ -1,0 +1,103 @@
+"""The terminal face: the same verbs over files, refusals on standard error, and no trace of a value."""
+
+import json
+
+import numpy as np
+import pytest
+
+import cli
+from tests.e2e.server import DEMO
+from tests.shared import ROOT
+
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def demonstration_weights():
+    assert cli.main(["weights", "import", str(DEMO)]) == 0
+
+
+def run(capsys, *arguments):
+    status = cli.main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_analyze_prints_an_analysis(capsys):
+    status, out, _ = run(capsys, "analyze", EXAMPLES / "week.json")
+    analysis = json.loads(out)
+    assert status == 0
+    assert analysis["schema"] == "pat-analysis/1"
+    assert analysis["provenance"]["model"]["engine"] == "torch"
+
+
+def test_analyze_writes_a_bundle(capsys, tmp_path):
+    target = tmp_path / "bundle.json"
+    arguments = ["--format", "fhir", "--return", "transaction", "--subject", "Patient/7", "--output", target]
+    status, out, _ = run(capsys, "analyze", EXAMPLES / "week.awd", "--zone", "Europe/Berlin", *arguments)
+    assert (status, out) == (0, "")
+    assert json.loads(target.read_text())["type"] == "transaction"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["analyze", "no-such-file.awd"], "No such file"),
+        (["analyze", str(EXAMPLES / "public-cohort.csv")], "expected a hint for the unit"),
+        (["analyze", str(EXAMPLES / "week.awd"), "--zone", "Mars/Olympus"], "zone"),
+        (["analyze", str(EXAMPLES / "week.awd"), "--weights", "nothing:1"], "pat weights"),
+        (["analyze", str(EXAMPLES / "week.awd"), "--format", "fhir", "--subject", "me"], "Patient/id"),
+        (["embed", str(EXAMPLES / "week.awd"), "--standardized", "--output", "x.npz"], ".npy"),
+        (["weights", "show", "nothing:1"], "pat weights"),
+        (["weights", "import", str(EXAMPLES / "week.awd")], "week.awd"),
+        (["weights", "download", "PAT-XL"], "PAT-S"),
+    ],
+)
+def test_a_refusal_is_one_line_on_standard_error_and_status_1(capsys, arguments, said):
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (1, "")
+    assert err.startswith("pat: ")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_embed_writes_pooled_profile_and_tokens(capsys, tmp_path):
+    weeks, target = tmp_path / "weeks.npy", tmp_path / "out.npz"
+    np.save(weeks, np.random.default_rng(3).normal(size=(2, 10_080)).astype(np.float32))
+    status, _, _ = run(capsys, "embed", weeks, "--standardized", "--tokens", "--output", target)
+    found = np.load(target)
+    assert status == 0
+    assert {name: found[name].shape for name in found} == {
+        "pooled": (2, 96),
+        "profile": (2, 560),
+        "tokens": (2, 560, 96),
+    }
+    assert np.allclose(found["tokens"].mean(axis=1), found["pooled"], atol=1e-6)
+
+
+def test_embed_insists_on_standardized_rows(capsys, tmp_path):
+    with pytest.raises(SystemExit) as left:
+        run(capsys, "embed", "weeks.npy", "--output", tmp_path / "out.npz")
+    assert left.value.code == 2
+
+
+def test_weights_are_listed_shown_exported_and_imported_again(capsys, tmp_path):
+    _, listed, _ = run(capsys, "weights", "list")
+    tag = listed.split()[0]
+    assert tag.startswith("pat-s-demo:")
+    _, shown, _ = run(capsys, "weights", "show", tag)
+    assert json.loads(shown)["architecture"] == "PAT-S"
+    archive = tmp_path / "demo.bentomodel"
+    assert run(capsys, "weights", "export", tag, archive)[0] == 0
+    status, again, _ = run(capsys, "weights", "import", archive)
+    assert status == 0
+    assert again.split()[0] == tag
+
+
+def test_a_fault_of_ours_is_not_dressed_up_as_a_refusal(monkeypatch):
+    def broken(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "_weights_list", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["weights", "list"])
