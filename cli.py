@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from preprocessing.recording import Recording
 
 Arguments = argparse.Namespace
+SCORERS = ("oakley-actiware", "cole-kripke-actigraph", "sadeh-actigraph")  # preprocessing.units.SleepScorer
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,6 +81,7 @@ def _add_analyze(commands: Any) -> None:
     parser.add_argument(
         "--wear", choices=("detect", "as_recorded"), default="detect", help="how non-wear is found"
     )
+    parser.add_argument("--scorer", choices=SCORERS, help="sleep/wake scorer (default: by the unit)")
     parser.add_argument(
         "--profile", action="store_true", help="add the attention each part of a week receives"
     )
@@ -176,10 +178,12 @@ def _analyze(arguments: Arguments) -> None:
 
 async def _analysis(recording: Recording, arguments: Arguments) -> Analysis:
     from pat_runner.pipeline import AnalyzeOptions, analyze
+    from preprocessing.units import SleepScorer
     from preprocessing.wear import WearMode
 
     runner, card = _local(arguments.weights)
-    options = AnalyzeOptions(wear=WearMode(arguments.wear), profile=arguments.profile)
+    scorer = None if arguments.scorer is None else SleepScorer(arguments.scorer)
+    options = AnalyzeOptions(wear=WearMode(arguments.wear), profile=arguments.profile, scorer=scorer)
     return await analyze(recording, options, runner, card)
 
 

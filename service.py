@@ -24,8 +24,6 @@ from pat_runner import hop
 from pat_runner.pipeline import FloatWeeks, ModelCard, RunnerUnavailable
 from pat_runner.runner import GoldenMismatch, Outcome, Runner, Want
 from postprocessing import fhir
-from postprocessing.analysis import Analysis
-from postprocessing.explanation import Explanation
 from serving import logs
 from serving.admission import Admission, Overloaded
 from serving.limits import BodyLimits, Door, JsonOnly, LoopbackOnly
@@ -144,7 +142,11 @@ class RemoteRunner:
 )
 @bentoml.asgi_app(build(), path="/")
 class PatService:
-    """The entry: reads, validates and standardises before the hop, clinical numbers and FHIR after it."""
+    """The entry: reads, validates and standardises before the hop, clinical numbers and FHIR after it.
+
+    The APIs declare plain objects: BentoML's client decodes by the declared schema and fails on an array that
+    may be null, which absent numbers are. docs/api.md names the documents.
+    """
 
     runner = bentoml.depends(PatRunner)
 
@@ -162,9 +164,9 @@ class PatService:
         return isinstance(self.desk.model, ModelCard)
 
     @bentoml.api
-    async def analyze(self, recording: RecordingRequest, /) -> Analysis:
+    async def analyze(self, recording: RecordingRequest, /) -> dict[str, Any]:
         """Analyse one recording: sleep, rhythm, PAT embedding, and the reason for everything absent."""
-        analysis: Analysis = await self._answered(self._analyze(recording))
+        analysis: dict[str, Any] = await self._answered(self._analyze(recording))
         return analysis
 
     @bentoml.api
@@ -180,9 +182,9 @@ class PatService:
         return embedded
 
     @bentoml.api
-    async def explain(self, recording: ExplainRequest, /) -> Explanation:
+    async def explain(self, recording: ExplainRequest, /) -> dict[str, Any]:
         """Show where in each week of the recording PAT's last layer looked."""
-        explanation: Explanation = await self._answered(self._explain(recording))
+        explanation: dict[str, Any] = await self._answered(self._explain(recording))
         return explanation
 
     @staticmethod

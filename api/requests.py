@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pat_runner.pipeline import AnalyzeOptions
 from preprocessing.readers.canonical import CanonicalFields, from_fields, values_of
 from preprocessing.recording import Recording
+from preprocessing.units import SleepScorer
 from preprocessing.wear import WearMode
 
 __all__ = ["EmbedRequest", "ExplainRequest", "FhirRequest", "Options", "RecordingRequest"]
@@ -41,13 +42,15 @@ class WearOptions(_Request):
 
 
 class Options(WearOptions):
-    """What may be chosen: how wear is found, and whether the attention profile is wanted."""
+    """What may be chosen: how wear is found, what scores sleep, and whether attention is wanted."""
 
     profile: bool = False
+    scorer: Literal["oakley-actiware", "cole-kripke-actigraph", "sadeh-actigraph"] | None = None
 
     def chosen(self) -> AnalyzeOptions:
         """Return the pipeline's options."""
-        return AnalyzeOptions(wear=WearMode(self.wear), profile=self.profile)
+        scorer = None if self.scorer is None else SleepScorer(self.scorer)
+        return AnalyzeOptions(wear=WearMode(self.wear), profile=self.profile, scorer=scorer)
 
 
 class _RecordingFields(_Request):

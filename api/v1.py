@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import bentoml
@@ -16,6 +17,7 @@ from pat_runner.pipeline import AnalyzeOptions
 from postprocessing.analysis import Analysis
 from preprocessing.readers import Hints, hints_of, read
 from preprocessing.recording import RecordingError, Refusal
+from preprocessing.units import SleepScorer
 from preprocessing.wear import WearMode
 
 __all__ = ["FHIR_JSON", "router"]
@@ -23,7 +25,7 @@ __all__ = ["FHIR_JSON", "router"]
 FHIR_JSON = "application/fhir+json"
 _PREFIX = "x-pat-"
 _HINTS = {"unit", "device", "wear-site", "zone", "epoch-seconds", "format"}
-_OPTIONS = {"wear", "profile", "subject", "return"}
+_OPTIONS = {"wear", "profile", "scorer", "subject", "return"}
 
 router = APIRouter(prefix="/v1")
 
@@ -95,16 +97,22 @@ def _hints(headers: Headers) -> Hints:
 
 def _options(headers: Headers) -> AnalyzeOptions:
     given = _given(headers)
-    wear, profile = given.get("wear", "detect"), given.get("profile", "false")
-    if wear not in set(WearMode) or profile not in ("true", "false"):
-        expected = f"X-PAT-Wear to be one of {', '.join(WearMode)}, and X-PAT-Profile true or false"
-        raise RecordingError(Refusal.INVALID_FIELD, f"expected {expected}", where="headers")
-    return AnalyzeOptions(wear=WearMode(wear), profile=profile == "true")
+    return AnalyzeOptions(
+        wear=WearMode(_one_of(given.get("wear", WearMode.DETECT), tuple(WearMode), "X-PAT-Wear")),
+        profile=_one_of(given.get("profile", "false"), ("true", "false"), "X-PAT-Profile") == "true",
+        scorer=SleepScorer(_one_of(given["scorer"], tuple(SleepScorer), "X-PAT-Scorer"))
+        if "scorer" in given
+        else None,
+    )
+
+
+def _one_of(value: str, known: Sequence[str], where: str) -> str:
+    if value not in known:
+        raise RecordingError(Refusal.INVALID_FIELD, f"expected one of {', '.join(known)}", where=where)
+    return value
 
 
 def _wish(headers: Headers) -> FhirWish:
     given = _given(headers)
-    match kind := given.get("return", "collection"):
-        case "collection" | "transaction":
-            return FhirWish(kind=kind, subject=given.get("subject"))
-    raise RecordingError(Refusal.INVALID_FIELD, "expected collection or transaction", where="X-PAT-Return")
+    kind = _one_of(given.get("return", "collection"), ("collection", "transaction"), "X-PAT-Return")
+    return FhirWish(kind=kind, subject=given.get("subject"))  # type: ignore[arg-type]  # checked above

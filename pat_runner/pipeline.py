@@ -30,7 +30,7 @@ from postprocessing.explanation import Explanation, explained
 from preprocessing.calendar import wall_clock_of
 from preprocessing.recording import Recording
 from preprocessing.scaling import Calibration, Scaling, per_recording
-from preprocessing.units import validity
+from preprocessing.units import SleepScorer, validity
 from preprocessing.wear import Wear, WearMode, assess
 from preprocessing.week import Week, resolves_minutes, weeks_of
 
@@ -70,6 +70,7 @@ class AnalyzeOptions:
 
     wear: WearMode = WearMode.DETECT
     profile: bool = False  # the last layer's attention over each week
+    scorer: SleepScorer | None = None  # default: the one of the recording's unit
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ async def analyze(
     wear = await asyncio.to_thread(assess, recording, options.wear)
     weeks = await asyncio.to_thread(weeks_of, recording, wear.worn)
     results, no_weeks = await _weeks(recording, weeks, options, runner, model)
-    slept, rhythm = await asyncio.to_thread(_clinical, recording, wear)
+    slept, rhythm = await asyncio.to_thread(_clinical, recording, wear, options)
     return Analysis(
         recording=_summary(recording),
         quality=_quality(recording, wear),
@@ -143,8 +144,9 @@ async def explain(
     return Explanation(weeks=tuple(map(explained, results)), weeks_absent=no_weeks, model=model.provenance())
 
 
-def _clinical(recording: Recording, wear: Wear) -> tuple[Sleep, Rhythm]:
-    return sleep.summarise(recording, wear.worn), circadian.summarise(recording, wear.worn)
+def _clinical(recording: Recording, wear: Wear, options: AnalyzeOptions) -> tuple[Sleep, Rhythm]:
+    slept = sleep.summarise(recording, wear.worn, options.scorer)
+    return slept, circadian.summarise(recording, wear.worn)
 
 
 async def _weeks(
@@ -265,7 +267,11 @@ def _provenance(recording: Recording, options: AnalyzeOptions, model: ModelCard)
     return Provenance(
         pipeline=PIPELINE,
         input_sha256=content_digest(recording),
-        options={"wear": options.wear.value, "profile": options.profile},
+        options={
+            "wear": options.wear.value,
+            "profile": options.profile,
+            "scorer": options.scorer or "by unit",
+        },
         model=model.provenance(),
     )
 

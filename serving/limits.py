@@ -57,6 +57,8 @@ class BodyLimits:
         if scope["method"] == "POST" and door.json_only and kind != b"application/json":
             return self.refuse(415, "content_type", "expected Content-Type application/json")
         length = headers.get(b"content-length", b"0")
+        if scope["method"] == "POST" and door.json_only and headers.get(b"content-length") == b"0":
+            return self.refuse(400, "unparsable", "expected a JSON object, found an empty body")
         if not length.isdigit():
             return self.refuse(400, "content_length", "expected a decimal Content-Length")
         return self._too_large(door) if int(length[:20]) > door.limit_bytes else None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import cli
+from preprocessing.units import SleepScorer
 from tests.e2e.server import DEMO
 from tests.shared import ROOT
 
@@ -101,3 +102,7 @@ def test_a_fault_of_ours_is_not_dressed_up_as_a_refusal(monkeypatch):
     monkeypatch.setattr(cli, "_weights_list", broken)
     with pytest.raises(ZeroDivisionError):
         cli.main(["weights", "list"])
+
+
+def test_the_scorers_offered_are_those_that_exist():
+    assert set(cli.SCORERS) == set(SleepScorer)

@@ -2,26 +2,20 @@
 
 import json
 
-import numpy as np
+import httpx
 import pytest
 
+from preprocessing.readers import canonical_csv, canonical_json
 from tests.e2e.server import pat
 from tests.e2e.test_answers import same
-from tests.fhir_tools import validate
+from tests.fhir_tools import fhir_server, validate
+from tests.postprocessing.oracles import WHOLE_DAYS, recording, scalars
 from tests.shared import shared
 
 pytestmark = pytest.mark.e2e
 
 AWD = ["example_01", "example_02", "example_05", "test_sample", "test_sample_aw4", "test_sample_awl"]
-WRITTEN = [
-    "awd_example_01",
-    "depresjon_condition_1",
-    "depresjon_control_2",
-    "rpx_fr",
-    "nhanes_21005",
-    "gt3x_day01",
-]
-UNITS = {"actigraph_gt3x_axis1_counts": "actigraph_axis1_counts"}
+WRITTEN = [*WHOLE_DAYS, ("awd_example_01", "full"), ("rpx_fr", "full")]
 
 
 @pytest.mark.parametrize("name", AWD)
@@ -35,56 +29,34 @@ def test_a_device_file_gives_one_analysis_through_every_door(client, home, name)
     assert same(served.json(), json.loads(printed))
 
 
-def written_as_csv(name, folder):
-    """A recording of the oracle set as the canonical CSV that a person would write."""
-    meta = json.loads(shared("data/clinical/recordings_meta.json").read_text())[name]
-    activity = np.load(shared("data/clinical/recordings.npz"))[f"{name}|activity"].astype(float)
-    start = np.datetime64(meta["start"], "s")
-    stamps = start + np.arange(len(activity)) * np.timedelta64(meta["epoch_s"], "s")
-    rows = [
-        f"{stamp},{'' if np.isnan(value) else f'{value:g}'}"
-        for stamp, value in zip(stamps, activity, strict=True)
-    ]
-    unit = UNITS.get(meta["unit"], meta["unit"])
-    head = [f"# unit: {unit}", f"# epoch_seconds: {meta['epoch_s']}", "# clock: wall", "timestamp,value"]
-    path = folder / f"{name}.csv"
-    path.write_text("\n".join([*head, *rows]) + "\n")
-    return path, activity, meta, unit
-
-
-@pytest.mark.parametrize("name", WRITTEN)
-def test_a_written_recording_gives_one_analysis_and_the_oracle_s_numbers(client, home, tmp_path, name):
-    path, activity, meta, unit = written_as_csv(name, tmp_path)
-    raw = client.post(
-        "/v1/recordings:analyze", content=path.read_bytes(), headers={"X-PAT-Wear": "as_recorded"}
-    )
+@pytest.mark.parametrize(("name", "segment"), WRITTEN)
+def test_a_written_recording_gives_one_analysis_and_the_oracle_s_numbers(
+    client, home, tmp_path, name, segment
+):
+    path = tmp_path / "recording.csv"
+    path.write_text(canonical_csv.dumps(recording(name, segment)))
+    headers = {"X-PAT-Wear": "as_recorded"}
+    raw = client.post("/v1/recordings:analyze", content=path.read_bytes(), headers=headers)
     assert raw.status_code == 200, raw.text
     printed = pat("analyze", str(path), "--wear", "as_recorded", home=home).stdout
     assert same(raw.json(), json.loads(printed))
-    document = {
-        "start": meta["start"] + ":00" if len(meta["start"]) == 16 else meta["start"],
-        "clock": "wall",
-        "epoch_seconds": meta["epoch_s"],
-        "unit": unit,
-        "values": [None if np.isnan(value) else value for value in activity],
-        "options": {"wear": "as_recorded"},
-    }
-    through_json = client.post("/analyze", json=document).json()
+    document = json.loads(canonical_json.dumps(recording(name, segment)))
+    through_json = client.post("/analyze", json={**document, "options": {"wear": "as_recorded"}}).json()
     assert through_json["rhythm"] == raw.json()["rhythm"]
     assert through_json["sleep"] == raw.json()["sleep"]
-    matches_the_oracle(raw.json(), name)
+    matches_the_oracle(raw.json(), name, segment)
 
 
-def matches_the_oracle(analysis, name):
-    """L5, M10 and RA of the whole recording to 1e-9, wherever we give them."""
-    oracle = json.loads(shared("data/clinical/pyactigraphy_scalars.json").read_text())["results"][name][
-        "full"
-    ]
+def matches_the_oracle(analysis, name, segment):
+    """To 1e-9; IS and IV on whole days, for the library counts the hours of a partial day otherwise."""
+    oracle = scalars(name, segment)
     found = {metric["code"]: metric["value"] for metric in analysis["rhythm"]["metrics"]}
-    for code, key in (("l5", "L5"), ("m10", "M10"), ("relative_amplitude", "RA")):
-        if found[code] is not None:
-            assert found[code] == pytest.approx(oracle[key], rel=1e-9), code
-    assert (found["l5"] is None) == (name == "gt3x_day01")  # 25 hours are too few days
+    expected = {"l5": oracle["L5"], "m10": oracle["M10"], "relative_amplitude": oracle["RA"]}
+    if (name, segment) in WHOLE_DAYS:
+        expected["interdaily_stability"] = oracle["IS_published_formula"]
+        expected["intradaily_variability"] = oracle["IV_published_formula"]
+    for code, value in expected.items():
+        assert found[code] == pytest.approx(value, rel=1e-9, abs=1e-9), code
 
 
 def test_bundles_of_real_recordings_pass_the_validator(client, tmp_path):
@@ -106,3 +78,24 @@ def test_bundles_of_real_recordings_pass_the_validator(client, tmp_path):
             files.append(tmp_path / f"{name}-{kind}.json")
             files[-1].write_bytes(answer.content)
     assert [finding for finding in validate(files) if finding.severity == "error"] == []
+
+
+def test_the_transaction_of_a_real_recording_is_stored_and_found_by_code(client):
+    headers = {
+        "Accept": "application/fhir+json",
+        "X-PAT-Subject": "Patient/example",
+        "X-PAT-Return": "transaction",
+    }
+    file = shared("data/devices/example_02.AWD").read_bytes()
+    bundle = client.post("/v1/recordings:analyze", content=file, headers=headers).json()
+    analysis = client.post("/v1/recordings:analyze", content=file).json()
+    (median,) = [m["value"] for m in analysis["sleep"]["metrics"] if m["code"] == "total_sleep_time"]
+    with fhir_server() as base:
+        posted = httpx.post(base, json=bundle, headers={"content-type": "application/fhir+json"}, timeout=60)
+        assert posted.status_code == 200, posted.text
+        assert {entry["response"]["status"] for entry in posted.json()["entry"]} == {"201"}
+        found = httpx.get(
+            f"{base}/Observation", params={"code": "http://loinc.org|93832-4"}, timeout=60
+        ).json()
+    values = [entry["resource"]["valueQuantity"]["value"] for entry in found["entry"]]
+    assert values == [pytest.approx(median, abs=0.05)]

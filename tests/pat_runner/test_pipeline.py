@@ -10,7 +10,7 @@ import pytest
 from pat_runner.pipeline import AnalyzeOptions, ModelCard, analyze, content_digest, explain
 from preprocessing.recording import Recording
 from preprocessing.scaling import Scaling
-from preprocessing.units import Device, Unit, WearSite
+from preprocessing.units import Device, SleepScorer, Unit, WearSite
 from preprocessing.wear import WearMode
 from tests.doubles.runners import CountingRunner
 
@@ -152,7 +152,7 @@ async def test_the_profile_is_there_when_asked_for_and_only_then():
 async def test_the_options_are_named_in_the_answer():
     options = AnalyzeOptions(wear=WearMode.AS_RECORDED, profile=True)
     analysis = await analyze(recording(), options, CountingRunner(), card())
-    assert analysis.provenance.options == {"wear": "as_recorded", "profile": True}
+    assert analysis.provenance.options == {"wear": "as_recorded", "profile": True, "scorer": "by unit"}
     assert analysis.quality.wear_rule == "as_recorded"
 
 
@@ -186,3 +186,15 @@ def test_whatever_changes_the_answer_changes_the_content_digest(change):
 
 def test_the_content_digest_does_not_depend_on_the_file_format():
     assert content_digest(recording(source_format="awd")) == content_digest(recording(source_format="csv"))
+
+
+async def test_another_scorer_of_the_same_unit_may_be_chosen_and_is_named():
+    options = AnalyzeOptions(scorer=SleepScorer.SADEH)
+    analysis = await analyze(recording(unit=Unit.ACTIGRAPH_AXIS1_COUNTS), options, CountingRunner(), card())
+    assert (analysis.sleep.scorer, analysis.provenance.options["scorer"]) == ("sadeh-actigraph",) * 2
+
+
+async def test_a_scorer_of_another_device_is_absent_with_a_reason():
+    options = AnalyzeOptions(scorer=SleepScorer.SADEH)
+    analysis = await analyze(recording(), options, CountingRunner(), card())
+    assert (analysis.sleep.scorer, analysis.sleep.absent.reason) == (None, "unit_not_supported")
