@@ -90,8 +90,7 @@ def _add_analyze(commands: Any) -> None:
         "--return",
         dest="kind",
         choices=("collection", "transaction"),
-        default="collection",
-        help="FHIR: Bundle type",
+        help="FHIR: Bundle type (default: collection)",
     )
     parser.add_argument("--subject", help="FHIR: reference such as Patient/123, passed through")
     parser.add_argument(
@@ -127,8 +126,8 @@ def _add_weights(commands: Any) -> None:
         "Import a Keras .h5 file, a checkpoint folder or an exported archive.",
     )
     source.add_argument("path", type=Path)
-    source.add_argument("--name", help="the name in the store (default: from the architecture)")
-    source.add_argument("--sha256", help="refuse the file unless it has this SHA-256")
+    source.add_argument("--name", help="Keras file: the name in the store (default: from the architecture)")
+    source.add_argument("--sha256", help="Keras file: refuse it unless it has this SHA-256")
     source.add_argument(
         "--licence", default="not stated", help="the licence of the weights, for the model card"
     )
@@ -154,26 +153,26 @@ def _analyze(arguments: Arguments) -> None:
     from postprocessing import fhir
     from preprocessing.readers import hints_of, read
 
-    names = {
-        "unit": "unit",
-        "device": "device",
-        "wear_site": "wear_site",
-        "zone": "zone",
-        "epoch_seconds": "epoch_seconds",
-    }
-    names |= {"input_format": "format"}
-    given = {
-        hint: str(getattr(arguments, name))
-        for name, hint in names.items()
-        if getattr(arguments, name) is not None
-    }
-    hints = hints_of(given)
-    recording = read(arguments.file, hints)
+    _refuse_ignored(arguments)
+    recording = read(arguments.file, hints_of(_given_hints(arguments)))
     analysis = asyncio.run(_analysis(recording, arguments))
     if arguments.format == "json":
         return _write(analysis.model_dump_json(indent=2), arguments.output)
     bundle = fhir.bundle(analysis, recording, _bundle_options(arguments))
     return _write(json.dumps(bundle, indent=2), arguments.output)
+
+
+def _refuse_ignored(arguments: Arguments) -> None:
+    from preprocessing.recording import RecordingError, Refusal
+
+    if arguments.format == "json" and (arguments.subject or arguments.kind):
+        raise RecordingError(Refusal.INVALID_FIELD, "--subject and --return need --format fhir")
+
+
+def _given_hints(arguments: Arguments) -> dict[str, str]:
+    flags = {name: name for name in ("unit", "device", "wear_site", "zone", "epoch_seconds")}
+    flags["format"] = "input_format"  # --format is the answer's
+    return {hint: value for hint, flag in flags.items() if (value := getattr(arguments, flag)) is not None}
 
 
 async def _analysis(recording: Recording, arguments: Arguments) -> Analysis:
@@ -226,7 +225,7 @@ def _bundle_options(arguments: Arguments) -> Any:
 
     settings = Settings.from_environment()
     return fhir.BundleOptions(
-        kind=arguments.kind,
+        kind=arguments.kind or "collection",
         subject=arguments.subject,
         canonical_base=settings.fhir_canonical_base,
         organization=settings.organization,
@@ -257,8 +256,9 @@ def _weights_import(arguments: Arguments) -> None:
     from models import store
     from models.keras_import import ImportOptions
 
-    options = ImportOptions(name=arguments.name, sha256=arguments.sha256, licence=arguments.licence)
-    _print_stored(store.import_path(arguments.path, options))
+    given = {name: getattr(arguments, name) for name in ("name", "sha256", "licence")}
+    options = {name: value for name, value in given.items() if value is not None}
+    _print_stored(store.import_path(arguments.path, ImportOptions(**options) if options else None))
 
 
 def _print_stored(tag: str) -> None:

@@ -161,8 +161,13 @@ def export(tag: str, path: Path) -> Path:
 def import_path(path: Path, options: ImportOptions | None = None) -> str:
     """Store what ``path`` holds, a checkpoint folder, an archive or a Keras file, and return the tag.
 
-    ``options`` are for a Keras file. Raises CheckpointError.
+    ``options`` are for a Keras file and refused with the others, which carry their own card. Raises
+    CheckpointError.
     """
+    if options is not None and (path.is_dir() or path.suffix == ARCHIVE_SUFFIX):
+        raise CheckpointError(
+            f"{path.name}: name, SHA-256 and licence are options for a Keras file; drop them"
+        )
     if path.is_dir():
         return save(files.load(path))
     if path.suffix == ARCHIVE_SUFFIX:

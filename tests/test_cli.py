@@ -48,9 +48,11 @@ def test_analyze_writes_a_bundle(capsys, tmp_path):
         (["analyze", str(EXAMPLES / "week.awd"), "--zone", "Mars/Olympus"], "zone"),
         (["analyze", str(EXAMPLES / "week.awd"), "--weights", "nothing:1"], "pat weights"),
         (["analyze", str(EXAMPLES / "week.awd"), "--format", "fhir", "--subject", "me"], "Patient/id"),
+        (["analyze", str(EXAMPLES / "week.awd"), "--subject", "Patient/1"], "--format fhir"),
         (["embed", str(EXAMPLES / "week.awd"), "--standardized", "--output", "x.npz"], ".npy"),
         (["weights", "show", "nothing:1"], "pat weights"),
         (["weights", "import", str(EXAMPLES / "week.awd")], "week.awd"),
+        (["weights", "import", str(DEMO), "--name", "mine"], "Keras file"),
         (["weights", "download", "PAT-XL"], "PAT-S"),
     ],
 )
