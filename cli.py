@@ -128,9 +128,7 @@ def _add_weights(commands: Any) -> None:
     source.add_argument("path", type=Path)
     source.add_argument("--name", help="Keras file: the name in the store (default: from the architecture)")
     source.add_argument("--sha256", help="Keras file: refuse it unless it has this SHA-256")
-    source.add_argument(
-        "--licence", default="not stated", help="the licence of the weights, for the model card"
-    )
+    source.add_argument("--licence", help="Keras file: the licence of the weights, for the model card")
     _command(verbs, "list", _weights_list, "List the checkpoints of the store.")
     shown = _command(verbs, "show", _weights_show, "Show one checkpoint's card as JSON.")
     shown.add_argument("tag")
