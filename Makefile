@@ -45,7 +45,8 @@ build: weights ## make the Bento
 	$(BIN)/bentoml build
 
 pretrain: setup ## train the demonstration weights again, from the seed (docs/demonstration-weights.md)
-	$(BIN)/python -m training.pretrain --seed 0 --created 2026-11-22 --output $(WEIGHTS)
+	$(BIN)/python -m training.pretrain --seed 0 --created 2026-11-22 --output $(WEIGHTS) \
+		--decoder tests/training/data/demo-decoder.safetensors
 
 examples: setup ## write the example inputs again, from the seed
 	$(BIN)/python -m training.examples examples

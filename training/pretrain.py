@@ -3,8 +3,8 @@
     python -m training.pretrain --output models/weights/pat-s-demo
 
 The result is a demonstration: it has no clinical meaning. The same seed, options, machine and pinned packages
-give the same bytes. Held-out people are drawn apart and play no part in training, stopping or choosing (the
-schedule is fixed), so their error is an honest one. docs/demonstration-weights.md has the numbers.
+give the same bytes. Held-out people are drawn apart and play no part in training or stopping: the schedule is
+fixed. docs/demonstration-weights.md has the numbers.
 """
 
 from __future__ import annotations
