@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
-    from pat_runner.pipeline import FloatWeeks, ModelCard
+    from pat_runner.account import ModelCard
+    from pat_runner.pipeline import FloatWeeks
     from pat_runner.runner import Outcome, Runner, Want
     from postprocessing.analysis import Analysis
     from preprocessing.recording import Recording
@@ -174,7 +175,8 @@ def _given_hints(arguments: Arguments) -> dict[str, str]:
 
 
 async def _analysis(recording: Recording, arguments: Arguments) -> Analysis:
-    from pat_runner.pipeline import AnalyzeOptions, analyze
+    from pat_runner.account import AnalyzeOptions
+    from pat_runner.pipeline import analyze
     from preprocessing.units import SleepScorer
     from preprocessing.wear import WearMode
 
@@ -195,7 +197,7 @@ class _LocalRunner:
 
 
 def _local(weights: str | None) -> tuple[_LocalRunner, ModelCard]:
-    from pat_runner.pipeline import ModelCard
+    from pat_runner.account import ModelCard
 
     tag, checkpoint, runner, engine = _proven(weights, None)
     return _LocalRunner(runner), ModelCard.of(tag, checkpoint, engine)

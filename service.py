@@ -21,7 +21,8 @@ from api.v1 import FHIR_JSON
 from models import store
 from models.checkpoint import Checkpoint, CheckpointError
 from pat_runner import hop
-from pat_runner.pipeline import FloatWeeks, ModelCard, RunnerUnavailable
+from pat_runner.account import ModelCard
+from pat_runner.pipeline import FloatWeeks, RunnerUnavailable
 from pat_runner.runner import GoldenMismatch, Outcome, Runner, Want
 from postprocessing import fhir
 from serving import logs

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from api.requests import EmbedRequest
 from models.checkpoint import CheckpointError
+from pat_runner.account import AnalyzeOptions, ModelCard
 from pat_runner.pipeline import (
-    AnalyzeOptions,
-    ModelCard,
+    MAX_MISSING_FRACTION,
     RunnerPort,
     RunnerUnavailable,
     analyze,
@@ -124,36 +124,27 @@ def _embedded(outcome: Outcome) -> dict[str, Any]:
 def _stacked(rows: Sequence[Rows], *, multiple_of: int) -> Rows:
     lengths = {row.size for row in rows}
     if len(lengths) != 1 or 0 in lengths or lengths.pop() % multiple_of:
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            f"expected rows of one length, a multiple of {multiple_of} minutes (a week has {WEEK_MINUTES})",
-            where="weeks",
-        )
+        expected = f"rows of one length, a multiple of {multiple_of} minutes (a week has {WEEK_MINUTES})"
+        raise _wrong_weeks(f"expected {expected}")
     stacked = np.stack(rows)
     if not np.isfinite(stacked).all():
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected standardised rows without null; a missing minute is 0",
-            where="weeks",
-        )
+        raise _wrong_weeks("expected standardised rows without null; a missing minute is 0")
     return stacked
 
 
 def _raw_weeks(rows: Sequence[Rows]) -> Rows:
     if any(row.size != WEEK_MINUTES for row in rows):
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            f"expected raw rows of {WEEK_MINUTES} minutes from local midnight",
-            where="weeks",
-        )
+        raise _wrong_weeks(f"expected raw rows of {WEEK_MINUTES} minutes from local midnight")
     raw = np.stack(rows)
-    if bool((raw < 0).any()) or bool(np.isnan(raw).all(axis=1).any()):
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected counts of at least 0 and at least one recorded minute a row",
-            where="weeks",
-        )
+    if bool((raw < 0).any()):
+        raise _wrong_weeks("expected counts of at least 0; a missing minute is null")
+    if float(np.isnan(raw).mean(axis=1).max()) > MAX_MISSING_FRACTION:
+        raise _wrong_weeks(f"expected rows with at most {MAX_MISSING_FRACTION:.0%} of the minutes missing")
     return raw
+
+
+def _wrong_weeks(message: str) -> RecordingError:
+    return RecordingError(Refusal.INVALID_FIELD, message, where="weeks")
 
 
 def _refuse_device_fields(request: EmbedRequest) -> None:

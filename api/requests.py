@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from pat_runner.pipeline import AnalyzeOptions
+from pat_runner.account import AnalyzeOptions
 from preprocessing.readers.canonical import CanonicalFields, from_fields, values_of
 from preprocessing.recording import Recording
 from preprocessing.units import SleepScorer

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from api.desk import Desk, FhirWish
 from api.problems import answer, problem
-from pat_runner.pipeline import AnalyzeOptions
+from pat_runner.account import AnalyzeOptions
 from postprocessing.analysis import Analysis
 from preprocessing.readers import Hints, hints_of, read
 from preprocessing.recording import RecordingError, Refusal

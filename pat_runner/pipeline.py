@@ -3,52 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from models.checkpoint import Checkpoint
-from pat_runner import engines
+from pat_runner.account import AnalyzeOptions, ModelCard, provenance_of, quality_of, summary_of
 from pat_runner.runner import Encoded, Outcome, Rejected, Want
 from postprocessing import circadian, sleep
 from postprocessing.absence import Absence, Reason, absent
 from postprocessing.analysis import (
     Analysis,
-    ModelProvenance,
-    Provenance,
-    Quality,
-    RecordingSummary,
     Rhythm,
     Sleep,
     WeekResult,
 )
 from postprocessing.explanation import Explanation, explained
-from preprocessing.calendar import wall_clock_of
 from preprocessing.recording import Recording
-from preprocessing.scaling import Calibration, Scaling, per_recording
-from preprocessing.units import SleepScorer, validity
-from preprocessing.wear import Wear, WearMode, assess
+from preprocessing.scaling import WEEK_MINUTES, Calibration, Scaling, per_recording
+from preprocessing.units import validity
+from preprocessing.wear import Wear, assess
 from preprocessing.week import Week, resolves_minutes, weeks_of
 
 __all__ = [
     "MAX_MISSING_FRACTION",
-    "PIPELINE",
-    "AnalyzeOptions",
-    "ModelCard",
+    "FloatWeeks",
     "RunnerPort",
     "RunnerUnavailable",
     "analyze",
     "explain",
     "shortest",
+    "standardise",
 ]
 
-PIPELINE = "pat-service/0.1.0"
 MAX_MISSING_FRACTION = 0.30  # of a week's minutes; more and PAT is absent (project choice)
-VALID_DAY_MINUTES = 960  # 16 h of wear in a 24 h wrist protocol
 FloatWeeks = npt.NDArray[np.float32]  # (N, 10_080)
 
 
@@ -64,57 +54,6 @@ class RunnerPort(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class AnalyzeOptions:
-    """What a caller may choose; every choice is named in the answer."""
-
-    wear: WearMode = WearMode.DETECT
-    profile: bool = False  # the last layer's attention over each week
-    scorer: SleepScorer | None = None  # default: the one of the recording's unit
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What the API process must know of the weights that the runner owns."""
-
-    checkpoint: str
-    sha256: str
-    architecture: str
-    patch_minutes: int
-    source: str
-    licence: str
-    scaling: Scaling | None
-    engine: str
-
-    @classmethod
-    def of(cls, tag: str, checkpoint: Checkpoint, engine: str) -> ModelCard:
-        """Take the card from a verified checkpoint; raises UnknownEngine."""
-        made, config = checkpoint.provenance, checkpoint.config
-        return cls(
-            checkpoint=tag,
-            sha256=checkpoint.digest,
-            architecture=config.name,
-            patch_minutes=config.patch,
-            source=made.source,
-            licence=made.licence,
-            scaling=checkpoint.scaling,
-            engine=engines.chosen(engine),
-        )
-
-    def provenance(self) -> ModelProvenance:
-        """Return what the Analysis prints about the weights."""
-        return ModelProvenance(
-            checkpoint=self.checkpoint,
-            sha256=self.sha256,
-            architecture=self.architecture,
-            source=self.source,
-            licence=self.licence,
-            scaling_sha256=self.scaling.digest if self.scaling else None,
-            scaling_cohort=self.scaling.cohort if self.scaling else None,
-            engine=self.engine,
-        )
-
-
 async def analyze(
     recording: Recording, options: AnalyzeOptions, runner: RunnerPort, model: ModelCard
 ) -> Analysis:
@@ -124,13 +63,13 @@ async def analyze(
     results, no_weeks = await _weeks(recording, weeks, options, runner, model)
     slept, rhythm = await asyncio.to_thread(_clinical, recording, wear, options)
     return Analysis(
-        recording=_summary(recording),
-        quality=_quality(recording, wear),
+        recording=summary_of(recording),
+        quality=quality_of(recording, wear),
         sleep=slept,
         rhythm=rhythm,
         weeks=results,
         weeks_absent=no_weeks,
-        provenance=_provenance(recording, options, model),
+        provenance=provenance_of(recording, options, model),
     )
 
 
@@ -154,26 +93,21 @@ async def _weeks(
 ) -> tuple[tuple[WeekResult, ...], Absence | None]:
     if no_weeks := _no_weeks(recording, weeks):
         return (), no_weeks
-    scaled, calibration = standardise(
-        [week for week in weeks if not _too_much_missing(week)], recording, model.scaling
-    )
-    outcomes = iter(await runner.run(scaled, Want(profile=options.profile)) if len(scaled) else ())
-    return tuple(
-        _result(week, calibration, None if _too_much_missing(week) else next(outcomes), model)
-        for week in weeks
-    ), None
+    usable = [week for week in weeks if week.missing_fraction <= MAX_MISSING_FRACTION]
+    scaled, calibration = standardise(usable, recording, model.scaling)
+    encoded = await runner.run(scaled, Want(profile=options.profile)) if usable else []
+    outcomes = dict(zip(map(id, usable), encoded, strict=True))
+    return tuple(_result(week, calibration, outcomes.get(id(week)), model) for week in weeks), None
 
 
 def standardise(
     weeks: Sequence[Week], recording: Recording, scaling: Scaling | None
 ) -> tuple[FloatWeeks, Calibration]:
     """Standardise by the checkpoint's cohort if the device is the cohort's, else each week by itself."""
-    counts = (
-        np.stack([week.counts for week in weeks]) if weeks else np.empty((0, 10_080), np.float32)
-    )  # (N, 10_080)
+    counts = np.array([week.counts for week in weeks], np.float32).reshape(-1, WEEK_MINUTES)  # (N, 10_080)
     if scaling and scaling.matches(recording.unit, recording.device, recording.wear_site):
         return scaling.apply(counts), Calibration.REFERENCE_COHORT
-    return per_recording(counts) if len(counts) else counts, Calibration.PER_RECORDING
+    return per_recording(counts), Calibration.PER_RECORDING
 
 
 def _no_weeks(recording: Recording, weeks: Sequence[Week]) -> Absence | None:
@@ -188,10 +122,6 @@ def _no_weeks(recording: Recording, weeks: Sequence[Week]) -> Absence | None:
         needed = "PAT needs 7 days from local midnight to local midnight"
         return absent(Reason.INSUFFICIENT_DATA, f"{needed}; the recording has {recording.days:.1f} days.")
     return None
-
-
-def _too_much_missing(week: Week) -> bool:
-    return week.missing_fraction > MAX_MISSING_FRACTION
 
 
 def _result(week: Week, calibration: Calibration, outcome: Outcome | None, model: ModelCard) -> WeekResult:
@@ -224,69 +154,3 @@ def _why_not(week: Week, outcome: Outcome | None) -> Absence:
     return absent(
         Reason.TOO_MUCH_MISSING, f"{week.missing_fraction:.0%} of the week's minutes are missing ({limit})."
     )
-
-
-def _summary(recording: Recording) -> RecordingSummary:
-    return RecordingSummary(
-        source_format=recording.source_format,
-        start=recording.start,
-        end=recording.end,
-        zone=recording.zone,
-        epoch_seconds=recording.epoch_seconds,
-        epochs=recording.epochs,
-        unit=recording.unit,
-        device=recording.device,
-        wear_site=recording.wear_site,
-    )
-
-
-def _quality(recording: Recording, wear: Wear) -> Quality:
-    recorded, tidying = recording.recorded, recording.tidying
-    return Quality(
-        wear_rule=wear.rule,
-        wear_minutes=recording.minutes_of(wear.worn),
-        nonwear_minutes=recording.minutes_of(recorded & ~wear.worn),
-        not_recorded_minutes=recording.minutes_of(~recorded),
-        valid_days=valid_days(recording, wear),
-        unsorted_samples=tidying.unsorted,
-        duplicate_samples=tidying.duplicates,
-        conflicting_samples=tidying.conflicts,
-        inserted_epochs=tidying.gaps,
-        flags=tuple(sorted(recording.flags | wear.flags)),
-    )
-
-
-def valid_days(recording: Recording, wear: Wear) -> int:
-    """Count the local calendar days with at least 16 h of wear."""
-    days = wall_clock_of(recording)[wear.worn].astype("datetime64[D]")
-    _, epochs = np.unique(days, return_counts=True)
-    return int((epochs * recording.epoch_seconds >= VALID_DAY_MINUTES * 60).sum())
-
-
-def _provenance(recording: Recording, options: AnalyzeOptions, model: ModelCard) -> Provenance:
-    return Provenance(
-        pipeline=PIPELINE,
-        input_sha256=content_digest(recording),
-        options={
-            "wear": options.wear.value,
-            "profile": options.profile,
-            "scorer": options.scorer or "by unit",
-        },
-        model=model.provenance(),
-    )
-
-
-def content_digest(recording: Recording) -> str:
-    """SHA-256 of what was recorded, the same for every file format that carries it."""
-    label = "|".join(
-        [
-            recording.start.isoformat(),
-            recording.zone or "wall",
-            str(recording.epoch_seconds),
-            recording.unit,
-            recording.device,
-            recording.wear_site,
-        ]
-    )
-    wear = b"" if recording.wear is None else np.packbits(recording.wear).tobytes()
-    return hashlib.sha256(label.encode() + recording.values.astype("<f8").tobytes() + wear).hexdigest()

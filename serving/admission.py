@@ -12,11 +12,10 @@ __all__ = ["Admission", "Overloaded"]
 
 
 class Overloaded(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
-    """More weeks are waiting than the service admits; come back after ``retry_after_seconds``."""
+    """More weeks are waiting than the service admits."""
 
-    def __init__(self, retry_after_seconds: int = 1) -> None:
+    def __init__(self) -> None:
         super().__init__("the service has more work waiting than it admits; try again later")
-        self.retry_after_seconds = retry_after_seconds
 
 
 class Admission:

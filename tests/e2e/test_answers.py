@@ -5,6 +5,7 @@ import json
 import bentoml
 import numpy as np
 import pytest
+from bentoml.exceptions import BentoMLException
 
 from postprocessing.analysis import Analysis
 from postprocessing.fhir import check
@@ -44,6 +45,22 @@ def test_the_bento_client_gets_a_bundle_that_passes_the_runtime_check(served, we
         bundle = client.analyze_fhir({**week, "subject": "Patient/example", "return": "transaction"})
     assert (bundle["resourceType"], bundle["type"]) == ("Bundle", "transaction")
     assert check(bundle) == []
+
+
+def test_the_bento_client_embeds_and_explains(served, week):
+    with bentoml.SyncHTTPClient(served.url) as client:
+        embedded = client.embed({"weeks": [[0.0] * 10_080], "standardized": True, "profile": True})
+        explained = client.explain(week)
+    assert len(embedded["weeks"][0]["embedding"]) == 96
+    assert len(embedded["weeks"][0]["attention_received"]) == 560
+    assert len(explained["weeks"]) == 1
+
+
+def test_the_bento_client_raises_with_the_problem_in_it(served, week):
+    with bentoml.SyncHTTPClient(served.url) as client, pytest.raises(BentoMLException) as refused:
+        client.analyze({**week, "unit": "furlongs"})
+    assert refused.value.error_code == 422
+    assert '"code":"unknown_unit"' in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["week.awd", "week.csv", "public-cohort.csv"])

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.e2e
 
 
 def blocks(page, language):
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), flags=re.S)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / page).read_text(), flags=re.M | re.S)
+    return [body for marked, body in fenced if marked == language]
 
 
 def test_the_python_of_the_readme_prints_metrics(served, monkeypatch):

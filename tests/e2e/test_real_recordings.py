@@ -10,7 +10,7 @@ from tests.e2e.server import pat
 from tests.e2e.test_answers import same
 from tests.fhir_tools import fhir_server, validate
 from tests.postprocessing.oracles import WHOLE_DAYS, recording, scalars
-from tests.shared import shared
+from tests.shared import ROOT, shared
 
 pytestmark = pytest.mark.e2e
 
@@ -77,6 +77,20 @@ def test_bundles_of_real_recordings_pass_the_validator(client, tmp_path):
             assert answer.status_code == 200, answer.text
             files.append(tmp_path / f"{name}-{kind}.json")
             files[-1].write_bytes(answer.content)
+    assert [finding for finding in validate(files) if finding.severity == "error"] == []
+
+
+def test_bundles_of_the_examples_pass_the_validator(client, week, tmp_path):
+    files = []
+    for kind in ("collection", "transaction"):
+        bundle = client.post("/analyze_fhir", json={**week, "subject": "Patient/example", "return": kind})
+        files.append(tmp_path / f"json-{kind}.json")
+        files[-1].write_bytes(bundle.content)
+    for name, hint in (("week.awd", {}), ("week.csv", {}), ("public-cohort.csv", {"X-PAT-Unit": "counts"})):
+        file = (ROOT / "examples" / name).read_bytes()
+        headers = {"Accept": "application/fhir+json", **hint}
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_bytes(client.post("/v1/recordings:analyze", content=file, headers=headers).content)
     assert [finding for finding in validate(files) if finding.severity == "error"] == []
 
 

@@ -9,6 +9,7 @@ from tests.shared import ROOT
 pytestmark = pytest.mark.e2e
 
 MINUTES = 10_080
+DEVICE = {"unit": "actiwatch_counts", "device": "actiwatch", "wear_site": "wrist"}
 CANARY = 86753
 
 
@@ -81,6 +82,8 @@ def test_embed_refuses_rows_of_a_wrong_length(client, length):
         {"weeks": [[None] * 18], "standardized": True},
         {"weeks": [], "standardized": True},
         {"weeks": [[0.0] * MINUTES], "standardized": False},
+        {"weeks": [[-1.0] * MINUTES], "standardized": False, **DEVICE},
+        {"weeks": [[None] * 4000 + [1.0] * (MINUTES - 4000)], "standardized": False, **DEVICE},
         {"weeks": [[0.0] * MINUTES], "standardized": True, "unit": "actiwatch_counts"},
         {"weeks": [[0.0] * 18]},
     ],

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from pat_runner.pipeline import AnalyzeOptions, ModelCard, analyze, content_digest, explain
+from pat_runner.account import AnalyzeOptions, ModelCard, content_digest
+from pat_runner.pipeline import analyze, explain
 from preprocessing.recording import Recording
 from preprocessing.scaling import Scaling
 from preprocessing.units import Device, SleepScorer, Unit, WearSite

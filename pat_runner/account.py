@@ -1,0 +1,151 @@
+"""What an answer says of itself: what came in, how well it was recorded, and what made the numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.checkpoint import Checkpoint
+from pat_runner import engines
+from postprocessing.analysis import ModelProvenance, Provenance, Quality, RecordingSummary
+from preprocessing.calendar import wall_clock_of
+from preprocessing.recording import Recording
+from preprocessing.scaling import Scaling
+from preprocessing.units import SleepScorer
+from preprocessing.wear import Wear, WearMode
+
+__all__ = [
+    "PIPELINE",
+    "AnalyzeOptions",
+    "ModelCard",
+    "content_digest",
+    "provenance_of",
+    "quality_of",
+    "summary_of",
+    "valid_days",
+]
+
+PIPELINE = "pat-service/0.1.0"
+VALID_DAY_MINUTES = 960  # 16 h of wear in a 24 h wrist protocol
+
+
+@dataclass(frozen=True)
+class AnalyzeOptions:
+    """What a caller may choose; every choice is named in the answer."""
+
+    wear: WearMode = WearMode.DETECT
+    profile: bool = False  # the last layer's attention over each week
+    scorer: SleepScorer | None = None  # default: the one of the recording's unit
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What the API process must know of the weights that the runner owns."""
+
+    checkpoint: str
+    sha256: str
+    architecture: str
+    patch_minutes: int
+    source: str
+    licence: str
+    scaling: Scaling | None
+    engine: str
+
+    @classmethod
+    def of(cls, tag: str, checkpoint: Checkpoint, engine: str) -> ModelCard:
+        """Take the card from a verified checkpoint; raises UnknownEngine."""
+        made, config = checkpoint.provenance, checkpoint.config
+        return cls(
+            checkpoint=tag,
+            sha256=checkpoint.digest,
+            architecture=config.name,
+            patch_minutes=config.patch,
+            source=made.source,
+            licence=made.licence,
+            scaling=checkpoint.scaling,
+            engine=engines.chosen(engine),
+        )
+
+    def provenance(self) -> ModelProvenance:
+        """Return what the Analysis prints about the weights."""
+        return ModelProvenance(
+            checkpoint=self.checkpoint,
+            sha256=self.sha256,
+            architecture=self.architecture,
+            source=self.source,
+            licence=self.licence,
+            scaling_sha256=self.scaling.digest if self.scaling else None,
+            scaling_cohort=self.scaling.cohort if self.scaling else None,
+            engine=self.engine,
+        )
+
+
+def summary_of(recording: Recording) -> RecordingSummary:
+    """Say what was analysed."""
+    return RecordingSummary(
+        source_format=recording.source_format,
+        start=recording.start,
+        end=recording.end,
+        zone=recording.zone,
+        epoch_seconds=recording.epoch_seconds,
+        epochs=recording.epochs,
+        unit=recording.unit,
+        device=recording.device,
+        wear_site=recording.wear_site,
+    )
+
+
+def quality_of(recording: Recording, wear: Wear) -> Quality:
+    """Say what the numbers rest on."""
+    recorded, tidying = recording.recorded, recording.tidying
+    return Quality(
+        wear_rule=wear.rule,
+        wear_minutes=recording.minutes_of(wear.worn),
+        nonwear_minutes=recording.minutes_of(recorded & ~wear.worn),
+        not_recorded_minutes=recording.minutes_of(~recorded),
+        valid_days=valid_days(recording, wear),
+        unsorted_samples=tidying.unsorted,
+        duplicate_samples=tidying.duplicates,
+        conflicting_samples=tidying.conflicts,
+        inserted_epochs=tidying.gaps,
+        flags=tuple(sorted(recording.flags | wear.flags)),
+    )
+
+
+def valid_days(recording: Recording, wear: Wear) -> int:
+    """Count the local calendar days with at least 16 h of wear."""
+    days = wall_clock_of(recording)[wear.worn].astype("datetime64[D]")
+    _, epochs = np.unique(days, return_counts=True)
+    return int((epochs * recording.epoch_seconds >= VALID_DAY_MINUTES * 60).sum())
+
+
+def provenance_of(recording: Recording, options: AnalyzeOptions, model: ModelCard) -> Provenance:
+    """Say how the answer was made."""
+    return Provenance(
+        pipeline=PIPELINE,
+        input_sha256=content_digest(recording),
+        options={
+            "wear": options.wear.value,
+            "profile": options.profile,
+            "scorer": options.scorer or "by unit",
+        },
+        model=model.provenance(),
+    )
+
+
+def content_digest(recording: Recording) -> str:
+    """SHA-256 of what was recorded, the same for every file format that carries it."""
+    label = "|".join(
+        [
+            recording.start.isoformat(),
+            recording.zone or "wall",
+            str(recording.epoch_seconds),
+            recording.unit,
+            recording.device,
+            recording.wear_site,
+        ]
+    )
+    wear = b"" if recording.wear is None else np.packbits(recording.wear).tobytes()
+    return hashlib.sha256(label.encode() + recording.values.astype("<f8").tobytes() + wear).hexdigest()
