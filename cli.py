@@ -270,7 +270,10 @@ def _print_stored(tag: str) -> None:
 def _weights_list(_: Arguments) -> None:
     from models import store
 
-    for entry in store.entries():
+    entries = store.entries()
+    if not entries:
+        print("the store is empty; `pat weights import` or `download` adds to it", file=sys.stderr)
+    for entry in entries:
         print(f"{entry.tag}  {entry.architecture}  sha256 {entry.sha256[:16]}  {entry.source}")
 
 
