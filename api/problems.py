@@ -25,6 +25,7 @@ MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = 5
 _PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # plain text, as BentoML writes them
 _MOST_ERRORS = 10
+_KEPT = frozenset({b"x-bentoml-request-id", b"allow"})
 _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the sender's own
     {"start", "timestamps", "zone", "clock", "epoch_seconds", "unit", "device", "wear_site", "values", "wear"}
     | {"options", "profile", "subject", "return", "weeks", "standardized", "tokens"}
@@ -91,7 +92,7 @@ class ForeignErrors:
         held = _HeldAnswer(send)
         await self.app(scope, receive, held.send)
         if held.start is not None:
-            await _rewritten(held.start["status"], bytes(held.body))(scope, receive, send)
+            await held.rewritten()(scope, receive, send)
 
 
 class _HeldAnswer:
@@ -107,6 +108,12 @@ class _HeldAnswer:
             self.body += message.get("body", b"")
         else:
             await self._send(message)
+
+    def rewritten(self) -> Response:
+        assert self.start is not None  # noqa: S101  # the caller looked
+        made = _rewritten(self.start["status"], bytes(self.body))
+        made.headers.update({k.decode(): v.decode() for k, v in self.start["headers"] if k.lower() in _KEPT})
+        return made
 
 
 def _is_foreign_error(start: Message) -> bool:

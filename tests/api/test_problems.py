@@ -74,6 +74,13 @@ async def test_a_foreign_error_keeps_its_status_and_loses_its_text(status):
     assert ("retry-after" in found.headers) == (status in (429, 503))
 
 
+async def test_a_rewritten_error_keeps_the_request_s_id():
+    found = await through(
+        PlainTextResponse("no", 405, headers={"x-bentoml-request-id": "42", "allow": "POST"})
+    )
+    assert (found.headers["x-bentoml-request-id"], found.headers["allow"]) == ("42", "POST")
+
+
 async def test_an_answer_that_is_no_error_passes_untouched():
     found = await through(PlainTextResponse("fine"))
     assert found.text == "fine"

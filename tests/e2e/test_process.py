@@ -52,6 +52,14 @@ def test_600_requests_at_16_have_no_error_and_batches_above_one(served, week):
     assert largest_batch(served) > 1
 
 
+def test_beyond_its_admission_the_service_answers_503_early_and_recovers(home, week):
+    with serve(home, {"PAT_MAX_WAITING_WEEKS": "1"}) as running:
+        statuses = asyncio.run(load(running.url, week, 60, 20))
+        assert set(statuses) == {200, 503}
+        with running.client() as client:
+            assert client.post("/analyze", json=week).status_code == 200
+
+
 def largest_batch(served):
     """The largest bucket of BentoML's batch-size histogram that holds batches of its own."""
     text = httpx.get(served.url + "/metrics").text
