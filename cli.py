@@ -56,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_analyze(commands)
+    _add_inspect(commands)
+    _add_convert(commands)
     _add_embed(commands)
     _add_weights(commands)
     return parser
@@ -73,15 +75,8 @@ def _add_analyze(commands: Any) -> None:
     parser = _command(
         commands, "analyze", _analyze, "Analyse one recording file (docs/inputs.md lists the formats)."
     )
-    parser.add_argument("file", type=Path)
-    for name in ("unit", "device", "wear-site", "zone", "input-format"):
-        parser.add_argument(
-            f"--{name}", help=f"the recording's {name.replace('-', ' ')}, where the file does not say it"
-        )
-    parser.add_argument("--epoch-seconds", help="the epoch length, where the file does not say it")
-    parser.add_argument(
-        "--wear", choices=("detect", "as_recorded"), default="detect", help="how non-wear is found"
-    )
+    _add_recording(parser)
+    _add_wear(parser)
     parser.add_argument("--scorer", choices=SCORERS, help="sleep/wake scorer (default: by the unit)")
     parser.add_argument(
         "--profile", action="store_true", help="add the attention each part of a week receives"
@@ -98,6 +93,34 @@ def _add_analyze(commands: Any) -> None:
         "--weights", help="checkpoint tag in the model store (default: PAT_CHECKPOINT or the demonstration)"
     )
     parser.add_argument("--output", type=Path, help="write the answer here instead of standard output")
+
+
+def _add_inspect(commands: Any) -> None:
+    parser = _command(
+        commands, "inspect", _inspect, "Say what was understood of a recording and what it can carry."
+    )
+    _add_recording(parser)
+    _add_wear(parser)
+
+
+def _add_convert(commands: Any) -> None:
+    parser = _command(commands, "convert", _convert, "Write a recording in the canonical form.")
+    _add_recording(parser)
+    parser.add_argument("--to", choices=("json", "csv"), default="json", help="which canonical form")
+    parser.add_argument("--output", type=Path, help="write it here instead of standard output")
+
+
+def _add_recording(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path)
+    for name in ("unit", "device", "wear-site", "zone", "input-format", "epoch-seconds"):
+        what = name.replace("-", " ")
+        parser.add_argument(f"--{name}", help=f"the recording's {what}, where the file does not say it")
+
+
+def _add_wear(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wear", choices=("detect", "as_recorded"), default="detect", help="how non-wear is found"
+    )
 
 
 def _add_embed(commands: Any) -> None:
@@ -150,10 +173,9 @@ def _add_weights(commands: Any) -> None:
 
 def _analyze(arguments: Arguments) -> None:
     from postprocessing import fhir
-    from preprocessing.readers import hints_of, read
 
     _refuse_ignored(arguments)
-    recording = read(arguments.file, hints_of(_given_hints(arguments)))
+    recording = _recording(arguments)
     analysis = asyncio.run(_analysis(recording, arguments))
     if arguments.format == "json":
         return _write(analysis.model_dump_json(indent=2), arguments.output)
@@ -166,6 +188,27 @@ def _refuse_ignored(arguments: Arguments) -> None:
 
     if arguments.format == "json" and (arguments.subject or arguments.kind):
         raise RecordingError(Refusal.INVALID_FIELD, "--subject and --return need --format fhir")
+
+
+def _inspect(arguments: Arguments) -> None:
+    from pat_runner.inspection import inspect
+    from preprocessing.wear import WearMode
+
+    print("\n".join(inspect(_recording(arguments), WearMode(arguments.wear))))
+
+
+def _convert(arguments: Arguments) -> None:
+    from preprocessing.readers import canonical_csv, canonical_json
+
+    recording = _recording(arguments)
+    text = canonical_json.dumps(recording) if arguments.to == "json" else canonical_csv.dumps(recording)
+    _write(text.rstrip("\n"), arguments.output)
+
+
+def _recording(arguments: Arguments) -> Recording:
+    from preprocessing.readers import hints_of, read
+
+    return read(arguments.file, hints_of(_given_hints(arguments)))
 
 
 def _given_hints(arguments: Arguments) -> dict[str, str]:

@@ -34,6 +34,7 @@ __all__ = [
     "RunnerUnavailable",
     "analyze",
     "explain",
+    "no_weeks",
     "shortest",
     "standardise",
 ]
@@ -60,7 +61,7 @@ async def analyze(
     """Analyse one recording; raises RunnerUnavailable, and whatever the runner's admission raises."""
     wear = await asyncio.to_thread(assess, recording, options.wear)
     weeks = await asyncio.to_thread(weeks_of, recording, wear.worn)
-    results, no_weeks = await _weeks(recording, weeks, options, runner, model)
+    results, absence = await _weeks(recording, weeks, options, runner, model)
     slept, rhythm = await asyncio.to_thread(_clinical, recording, wear, options)
     return Analysis(
         recording=summary_of(recording),
@@ -68,7 +69,7 @@ async def analyze(
         sleep=slept,
         rhythm=rhythm,
         weeks=results,
-        weeks_absent=no_weeks,
+        weeks_absent=absence,
         provenance=provenance_of(recording, options, model),
     )
 
@@ -79,8 +80,8 @@ async def explain(
     """Show where in each week of ``recording`` PAT's last layer looked; raises as ``analyze`` does."""
     wear = await asyncio.to_thread(assess, recording, options.wear)
     weeks = await asyncio.to_thread(weeks_of, recording, wear.worn)
-    results, no_weeks = await _weeks(recording, weeks, replace(options, profile=True), runner, model)
-    return Explanation(weeks=tuple(map(explained, results)), weeks_absent=no_weeks, model=model.provenance())
+    results, absence = await _weeks(recording, weeks, replace(options, profile=True), runner, model)
+    return Explanation(weeks=tuple(map(explained, results)), weeks_absent=absence, model=model.provenance())
 
 
 def _clinical(recording: Recording, wear: Wear, options: AnalyzeOptions) -> tuple[Sleep, Rhythm]:
@@ -91,8 +92,8 @@ def _clinical(recording: Recording, wear: Wear, options: AnalyzeOptions) -> tupl
 async def _weeks(
     recording: Recording, weeks: Sequence[Week], options: AnalyzeOptions, runner: RunnerPort, model: ModelCard
 ) -> tuple[tuple[WeekResult, ...], Absence | None]:
-    if no_weeks := _no_weeks(recording, weeks):
-        return (), no_weeks
+    if absence := no_weeks(recording, weeks):
+        return (), absence
     usable = [week for week in weeks if week.missing_fraction <= MAX_MISSING_FRACTION]
     scaled, calibration = standardise(usable, recording, model.scaling)
     encoded = await runner.run(scaled, Want(profile=options.profile)) if usable else []
@@ -110,7 +111,8 @@ def standardise(
     return per_recording(counts), Calibration.PER_RECORDING
 
 
-def _no_weeks(recording: Recording, weeks: Sequence[Week]) -> Absence | None:
+def no_weeks(recording: Recording, weeks: Sequence[Week]) -> Absence | None:
+    """Say why PAT has nothing to read in ``recording``; None where it has."""
     allowed = validity(recording.unit, recording.wear_site)
     if allowed.no_pat_reason:
         return absent(allowed.no_pat_reason, "PAT reads activity counts per minute.")

@@ -48,6 +48,10 @@ class Device(StrEnum):
     PHILIPS_ACTIWATCH = "philips-actiwatch"
     ACTIGRAPH_GT3X = "actigraph-gt3x"
     ACTIGRAPH_7164 = "actigraph-7164"
+    MOTIONWATCH = "motionwatch"
+    ACTTRUST = "acttrust"
+    TEMPATILUMI = "tempatilumi"
+    AXIVITY = "axivity"
     SYNTHETIC_DEMO = "synthetic-demo"
     UNKNOWN = "unknown"
 

@@ -108,3 +108,32 @@ def test_a_fault_of_ours_is_not_dressed_up_as_a_refusal(monkeypatch):
 
 def test_the_scorers_offered_are_those_that_exist():
     assert set(cli.SCORERS) == set(SleepScorer)
+
+
+def test_inspect_says_what_was_understood_and_what_is_possible_but_no_value(capsys):
+    status, out, _ = run(capsys, "inspect", EXAMPLES / "week.awd", "--zone", "Europe/Berlin")
+    assert status == 0
+    assert "format        awd" in out
+    assert "PAT           week from 2024-05-14: yes" in out
+    assert "oakley-actiware, 8 valid nights of 9" in out
+    assert "Sleep onset latency                              no: no_sleep_log." in out
+    assert "SYNTH0001" not in out
+
+
+def test_inspect_tells_a_short_recording_how_much_is_lacking(capsys, tmp_path):
+    lines = (EXAMPLES / "week.awd").read_text().splitlines()
+    (tmp_path / "short.awd").write_text("\n".join(lines[: 7 + 2 * 1440]))
+    _, out, _ = run(capsys, "inspect", tmp_path / "short.awd")
+    assert "PAT           no: insufficient_data." in out
+    assert "Wear it 5 more days" in out
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_convert_writes_the_canonical_form_of_the_same_recording(capsys, tmp_path, form):
+    target = tmp_path / f"week.{form}"
+    zone = ["--zone", "Europe/Berlin"]
+    run(capsys, "convert", EXAMPLES / "week.awd", *zone, "--to", form, "--output", target)
+    _, converted, _ = run(capsys, "analyze", target)
+    _, original, _ = run(capsys, "analyze", EXAMPLES / "week.awd", *zone)
+    digests = [json.loads(text)["provenance"]["input_sha256"] for text in (converted, original)]
+    assert digests[0] == digests[1]

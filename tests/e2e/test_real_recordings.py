@@ -3,6 +3,7 @@
 import json
 
 import httpx
+import numpy as np
 import pytest
 
 from preprocessing.readers import canonical_csv, canonical_json
@@ -57,6 +58,33 @@ def matches_the_oracle(analysis, name, segment):
         expected["intradaily_variability"] = oracle["IV_published_formula"]
     for code, value in expected.items():
         assert found[code] == pytest.approx(value, rel=1e-9, abs=1e-9), code
+
+
+def test_a_cohort_file_with_its_zone_closes_the_spring_gap_and_gives_one_analysis(client, home, tmp_path):
+    path = tmp_path / "control_1.csv"
+    path.write_text(cohort_file("control_1"))
+    headers = {"X-PAT-Unit": "actiwatch_counts", "X-PAT-Device": "actiwatch", "X-PAT-Zone": "Europe/Oslo"}
+    served = client.post("/v1/recordings:analyze", content=path.read_bytes(), headers=headers)
+    assert served.status_code == 200, served.text
+    hints = ["--unit", "actiwatch_counts", "--device", "actiwatch", "--zone", "Europe/Oslo"]
+    assert same(served.json(), json.loads(pat("analyze", str(path), *hints, home=home).stdout))
+    assert served.json()["quality"]["inserted_epochs"] == 0
+    assert [week["dst_transition"] for week in served.json()["weeks"][:2]] == [None, "spring"]
+    assert served.json()["weeks"][1]["missing_fraction"] >= 60 / 10_080
+
+
+def cohort_file(participant):
+    """A person of Depresjon as the cohort's own file: local labels, which skip 02:00 on 2003-03-30."""
+    cohort = np.load(shared("data/cohorts/depresjon.npz"))
+    index = list(cohort["participants"]).index(participant)
+    counts = cohort["activity"][cohort["offsets"][index] : cohort["offsets"][index + 1]]
+    labels = cohort["start"][index] + np.arange(len(counts)) * np.timedelta64(1, "m")
+    labels[labels >= np.datetime64("2003-03-30T02:00")] += np.timedelta64(60, "m")
+    rows = (
+        f"{str(label).replace('T', ' ')}:00,{str(label)[:10]},{n}"
+        for label, n in zip(labels, counts, strict=True)
+    )
+    return "\n".join(["timestamp,date,activity", *rows]) + "\n"
 
 
 def test_bundles_of_real_recordings_pass_the_validator(client, tmp_path):
