@@ -77,6 +77,9 @@ def _add_analyze(commands: Any) -> None:
     )
     _add_recording(parser)
     _add_wear(parser)
+    parser.add_argument(
+        "--stride-days", type=int, choices=range(1, 8), default=7, help="days from week to week"
+    )
     parser.add_argument("--scorer", choices=SCORERS, help="sleep/wake scorer (default: by the unit)")
     parser.add_argument(
         "--profile", action="store_true", help="add the attention each part of a week receives"
@@ -225,7 +228,12 @@ async def _analysis(recording: Recording, arguments: Arguments) -> Analysis:
 
     runner, card = _local(arguments.weights)
     scorer = None if arguments.scorer is None else SleepScorer(arguments.scorer)
-    options = AnalyzeOptions(wear=WearMode(arguments.wear), profile=arguments.profile, scorer=scorer)
+    options = AnalyzeOptions(
+        wear=WearMode(arguments.wear),
+        profile=arguments.profile,
+        scorer=scorer,
+        stride_days=arguments.stride_days,
+    )
     return await analyze(recording, options, runner, card)
 
 

@@ -6,6 +6,7 @@ file and a request are refused with the same code.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -31,18 +32,19 @@ class _Request(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
-class WearOptions(_Request):
-    """How wear is found."""
+class WeekOptions(_Request):
+    """How wear is found, and how far apart the weeks start."""
 
     wear: Literal["detect", "as_recorded"] = "detect"
+    stride_days: Annotated[int, Field(ge=1, le=7)] = 7
 
     def chosen(self) -> AnalyzeOptions:
         """Return the pipeline's options."""
-        return AnalyzeOptions(wear=WearMode(self.wear))
+        return AnalyzeOptions(wear=WearMode(self.wear), stride_days=self.stride_days)
 
 
-class Options(WearOptions):
-    """What may be chosen: how wear is found, what scores sleep, and whether attention is wanted."""
+class Options(WeekOptions):
+    """All that may be chosen: also what scores sleep, and whether attention is wanted."""
 
     profile: bool = False
     scorer: Literal["oakley-actiware", "cole-kripke-actigraph", "sadeh-actigraph"] | None = None
@@ -50,7 +52,7 @@ class Options(WearOptions):
     def chosen(self) -> AnalyzeOptions:
         """Return the pipeline's options."""
         scorer = None if self.scorer is None else SleepScorer(self.scorer)
-        return AnalyzeOptions(wear=WearMode(self.wear), profile=self.profile, scorer=scorer)
+        return replace(super().chosen(), profile=self.profile, scorer=scorer)
 
 
 class _RecordingFields(_Request):
@@ -94,7 +96,7 @@ class RecordingRequest(_RecordingFields):
 class ExplainRequest(_RecordingFields):
     """One recording whose weeks are to be explained."""
 
-    options: WearOptions = WearOptions()
+    options: WeekOptions = WeekOptions()
 
 
 class FhirRequest(RecordingRequest):

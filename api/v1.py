@@ -25,7 +25,8 @@ __all__ = ["FHIR_JSON", "router"]
 FHIR_JSON = "application/fhir+json"
 _PREFIX = "x-pat-"
 _HINTS = {"unit", "device", "wear-site", "zone", "epoch-seconds", "format"}
-_OPTIONS = {"wear", "profile", "scorer", "subject", "return"}
+_OPTIONS = {"wear", "profile", "scorer", "stride-days", "subject", "return"}
+_STRIDES = tuple("1234567")
 
 router = APIRouter(prefix="/v1")
 
@@ -103,6 +104,7 @@ def _options(headers: Headers) -> AnalyzeOptions:
         scorer=SleepScorer(_one_of(given["scorer"], tuple(SleepScorer), "X-PAT-Scorer"))
         if "scorer" in given
         else None,
+        stride_days=int(_one_of(given.get("stride-days", "7"), _STRIDES, "X-PAT-Stride-Days")),
     )
 
 

@@ -38,6 +38,7 @@ class AnalyzeOptions:
     wear: WearMode = WearMode.DETECT
     profile: bool = False  # the last layer's attention over each week
     scorer: SleepScorer | None = None  # default: the one of the recording's unit
+    stride_days: int = 7  # from the start of one week to that of the next, 1 to 7
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ def provenance_of(recording: Recording, options: AnalyzeOptions, model: ModelCar
             "wear": options.wear.value,
             "profile": options.profile,
             "scorer": options.scorer or "by unit",
+            "stride_days": options.stride_days,
         },
         model=model.provenance(),
     )

@@ -60,7 +60,7 @@ async def analyze(
 ) -> Analysis:
     """Analyse one recording; raises RunnerUnavailable, and whatever the runner's admission raises."""
     wear = await asyncio.to_thread(assess, recording, options.wear)
-    weeks = await asyncio.to_thread(weeks_of, recording, wear.worn)
+    weeks = await asyncio.to_thread(weeks_of, recording, wear.worn, options.stride_days)
     results, absence = await _weeks(recording, weeks, options, runner, model)
     slept, rhythm = await asyncio.to_thread(_clinical, recording, wear, options)
     return Analysis(
@@ -79,7 +79,7 @@ async def explain(
 ) -> Explanation:
     """Show where in each week of ``recording`` PAT's last layer looked; raises as ``analyze`` does."""
     wear = await asyncio.to_thread(assess, recording, options.wear)
-    weeks = await asyncio.to_thread(weeks_of, recording, wear.worn)
+    weeks = await asyncio.to_thread(weeks_of, recording, wear.worn, options.stride_days)
     results, absence = await _weeks(recording, weeks, replace(options, profile=True), runner, model)
     return Explanation(weeks=tuple(map(explained, results)), weeks_absent=absence, model=model.provenance())
 

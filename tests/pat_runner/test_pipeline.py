@@ -153,7 +153,12 @@ async def test_the_profile_is_there_when_asked_for_and_only_then():
 async def test_the_options_are_named_in_the_answer():
     options = AnalyzeOptions(wear=WearMode.AS_RECORDED, profile=True)
     analysis = await analyze(recording(), options, CountingRunner(), card())
-    assert analysis.provenance.options == {"wear": "as_recorded", "profile": True, "scorer": "by unit"}
+    assert analysis.provenance.options == {
+        "wear": "as_recorded",
+        "profile": True,
+        "scorer": "by unit",
+        "stride_days": 7,
+    }
     assert analysis.quality.wear_rule == "as_recorded"
 
 
@@ -199,3 +204,8 @@ async def test_a_scorer_of_another_device_is_absent_with_a_reason():
     options = AnalyzeOptions(scorer=SleepScorer.SADEH)
     analysis = await analyze(recording(), options, CountingRunner(), card())
     assert (analysis.sleep.scorer, analysis.sleep.absent.reason) == (None, "unit_not_supported")
+
+
+async def test_a_stride_of_one_day_gives_every_week_that_starts_at_a_midnight():
+    analysis = await analyze(recording(), AnalyzeOptions(stride_days=1), CountingRunner(), card())
+    assert [week.start.day for week in analysis.weeks] == [6, 7, 8, 9, 10, 11, 12, 13]
