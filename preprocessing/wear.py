@@ -16,7 +16,18 @@ from preprocessing.recording import BoolArray, Flag, FloatArray, Recording
 from preprocessing.runs import runs
 from preprocessing.units import Unit, WearSite
 
-__all__ = ["CHOI_2011", "WRIST_ZERO_MINUTES", "ChoiRule", "Wear", "WearMode", "assess", "choi_nonwear"]
+__all__ = [
+    "CHOI_2011",
+    "TROIANO_2008",
+    "WRIST_ZERO_MINUTES",
+    "ChoiRule",
+    "TroianoRule",
+    "Wear",
+    "WearMode",
+    "assess",
+    "choi_nonwear",
+    "troiano_nonwear",
+]
 
 WRIST_ZERO_MINUTES = 720  # project choice: the longest zero run seen asleep on a wrist is 553 min (Depresjon)
 _ACTIGRAPH = (Unit.ACTIGRAPH_AXIS1_COUNTS, Unit.ACTIGRAPH_7164_COUNTS)
@@ -85,6 +96,33 @@ def choi_nonwear(counts: FloatArray, epoch_seconds: int, rule: ChoiRule = CHOI_2
     for spike in np.flatnonzero(tolerated):
         between = slice(stop[spike], first[spike + 1])
         zero[between] = ~np.isnan(counts[between]).any()
+    return _long_runs(zero, _epochs(rule.period, epoch_seconds))
+
+
+@dataclass(frozen=True)
+class TroianoRule:
+    """Settings of Troiano's rule, in minutes and counts per minute."""
+
+    period: int  # zeros at least this long are non-wear
+    spike: int  # movement inside is an artefact if it is at most this long
+    stop_level: int  # and nowhere above this
+
+
+TROIANO_2008 = TroianoRule(period=60, spike=2, stop_level=100)  # Troiano et al. 2008, MSSE 40:181
+
+
+def troiano_nonwear(counts: FloatArray, epoch_seconds: int, rule: TroianoRule = TROIANO_2008) -> BoolArray:
+    """Non-wear (n,) bool of ``counts`` (n,) by Troiano's rule in its consecutive mode, as ActiLife 6 applies it.
+
+    The movement tolerated inside a period must be followed by a zero. A missing epoch ends a period.
+    """
+    zero = counts == 0
+    first, stop = runs(zero)
+    level = rule.stop_level * epoch_seconds / 60
+    short = first[1:] - stop[:-1] <= _epochs(rule.spike, epoch_seconds)
+    for spike in np.flatnonzero(short):
+        between = slice(stop[spike], first[spike + 1])
+        zero[between] = (counts[between] <= level).all()  # never for a missing epoch
     return _long_runs(zero, _epochs(rule.period, epoch_seconds))
 
 

@@ -12,7 +12,7 @@ from preprocessing.readers import read
 from preprocessing.recording import Flag
 from preprocessing.runs import runs
 from preprocessing.units import Unit, WearSite
-from preprocessing.wear import ChoiRule, WearMode, assess, choi_nonwear
+from preprocessing.wear import ChoiRule, TroianoRule, WearMode, assess, choi_nonwear, troiano_nonwear
 from tests.preprocessing.inputs import document, recording
 from tests.shared import shared
 
@@ -112,18 +112,49 @@ def test_choi_counts_time_not_epochs():
     assert choi_nonwear(values, 30).sum() == 240
 
 
-@pytest.mark.parametrize("minutes", [60, 45, 30])
-def test_choi_agrees_with_the_vendor_at_each_of_its_settings(minutes):
+def vendor_nonwear(kind, minutes):
+    """The vendor's settings row and non-wear minutes of the ActiLife day for one of its settings."""
     day = json.loads(shared("data/clinical/actilife_gt3x_day01.json").read_text())
-    rows = [row for row in day["choi_periods"] if row["min_period_len"] == minutes]
+    rows = [row for row in day[f"{kind}_periods"] if row["min_period_len"] == minutes]
     start = datetime.fromisoformat(day["start"])
-    expected = np.zeros(len(day["axis1"]), dtype=bool)
+    nonwear = np.zeros(len(day["axis1"]), dtype=bool)
     for row in rows:
         begin, end = (datetime.fromisoformat(row[f"period_{edge}"]) - start for edge in ("start", "end"))
-        expected[int(begin.total_seconds() // 60) : int(end.total_seconds() // 60)] = not row["wear"]
-    rule = ChoiRule(minutes, rows[0]["min_window_len"], rows[0]["spike_tolerance"])
-    found = choi_nonwear(np.array(day["axis1"], dtype=np.float64), 60, rule)
-    np.testing.assert_array_equal(found, expected)
+        nonwear[int(begin.total_seconds() // 60) : int(end.total_seconds() // 60)] = not row["wear"]
+    return rows[0], np.array(day["axis1"], dtype=np.float64), nonwear
+
+
+@pytest.mark.parametrize("minutes", [60, 45, 30])
+def test_choi_agrees_with_the_vendor_at_each_of_its_settings(minutes):
+    settings, counts, expected = vendor_nonwear("choi", minutes)
+    rule = ChoiRule(minutes, settings["min_window_len"], settings["spike_tolerance"])
+    np.testing.assert_array_equal(choi_nonwear(counts, 60, rule), expected)
+
+
+@pytest.mark.parametrize("minutes", [60, 45, 30])
+def test_troiano_agrees_with_the_vendor_at_each_of_its_consecutive_settings(minutes):
+    settings, counts, expected = vendor_nonwear("troiano", minutes)
+    rule = TroianoRule(minutes, settings["spike_tolerance"], settings["spike_stoplevel"])
+    np.testing.assert_array_equal(troiano_nonwear(counts, 60, rule), expected)
+
+
+@pytest.mark.parametrize(
+    ("between", "nonwear"),
+    [
+        ([100, 100], 82),  # two minutes at the stop level are an artefact
+        ([100, 101], 0),  # a minute above it ends the period
+        ([1, 1, 1], 0),  # and so do three minutes of anything
+        ([np.nan], 0),  # and a minute that was not recorded
+    ],
+)
+def test_troiano_tolerates_two_quiet_minutes_inside_and_nothing_more(between, nonwear):
+    values = np.concatenate([[500.0], np.zeros(40), between, np.zeros(40), [500.0]])
+    assert troiano_nonwear(values, 60).sum() == nonwear
+
+
+def test_troiano_counts_time_not_epochs():
+    values = np.concatenate([[500.0], np.zeros(80), [50.0, 50.0], np.zeros(80), [500.0]])
+    assert troiano_nonwear(values, 30).sum() == 162
 
 
 def test_the_longest_sleep_of_a_public_cohort_stays_worn():
