@@ -112,7 +112,7 @@ TROIANO_2008 = TroianoRule(period=60, spike=2, stop_level=100)  # Troiano et al.
 
 
 def troiano_nonwear(counts: FloatArray, epoch_seconds: int, rule: TroianoRule = TROIANO_2008) -> BoolArray:
-    """Non-wear (n,) bool of ``counts`` (n,) by Troiano's rule in its consecutive mode, as ActiLife 6 applies it.
+    """Non-wear (n,) bool of ``counts`` (n,) by Troiano's rule, consecutive mode, as ActiLife 6 applies it.
 
     The movement tolerated inside a period must be followed by a zero. A missing epoch ends a period.
     """

@@ -115,7 +115,11 @@ def test_choi_counts_time_not_epochs():
 def vendor_nonwear(kind, minutes):
     """The vendor's settings row and non-wear minutes of the ActiLife day for one of its settings."""
     day = json.loads(shared("data/clinical/actilife_gt3x_day01.json").read_text())
-    rows = [row for row in day[f"{kind}_periods"] if row["min_period_len"] == minutes]
+    rows = [
+        row
+        for row in day[f"{kind}_periods"]
+        if row["min_period_len"] == minutes and row.get("endat_nnz_seq", True)
+    ]
     start = datetime.fromisoformat(day["start"])
     nonwear = np.zeros(len(day["axis1"]), dtype=bool)
     for row in rows:
