@@ -100,10 +100,11 @@ def test_a_pickle_is_refused_at_the_runners_socket(served, tmp_path, kind):
     assert not marker.exists()
 
 
-def test_only_the_entry_has_a_tcp_port_that_answers_http(served):
-    listening = {c.laddr.port for p in tree(served) for c in p.net_connections("tcp") if c.status == "LISTEN"}
-    answering = {port for port in listening if speaks_http(port)}
+def test_only_the_entry_has_a_tcp_port_that_answers_http_and_all_are_on_loopback(served):
+    listening = [c.laddr for p in tree(served) for c in p.net_connections("tcp") if c.status == "LISTEN"]
+    answering = {address.port for address in listening if speaks_http(address.port)}
     assert answering == {int(served.url.rsplit(":", 1)[1])}
+    assert {address.ip for address in listening} == {"127.0.0.1"}
 
 
 def tree(served):
