@@ -25,7 +25,7 @@ from preprocessing.readers.timeline import start_of
 from preprocessing.recording import Flag, FloatArray, Recording, RecordingError, Refusal
 from preprocessing.units import Device, Unit, WearSite
 
-__all__ = ["looks_like_awd", "read"]
+__all__ = ["looks_like", "read"]
 
 _HEADER_LINES = 7
 _EPOCH_SECONDS = {"1": 15, "2": 30, "4": 60, "8": 120, "20": 300, "81": 2, "C1": 5, "C2": 10}
@@ -38,8 +38,12 @@ _LONGEST_LINE = 64
 _LONGEST_SERIAL = 32
 
 
-def looks_like_awd(lines: list[str]) -> bool:
-    """Whether the second and third line are the date and the time of an AWD header."""
+def looks_like(head: bytes) -> bool:
+    """Whether the second and third line of ``head`` are the date and the time of an AWD header."""
+    return _is_header(head.decode("latin-1").splitlines())
+
+
+def _is_header(lines: list[str]) -> bool:
     return (
         len(lines) >= 3
         and _DATE.fullmatch(lines[1].strip()) is not None
@@ -71,7 +75,7 @@ def _lines(data: bytes) -> list[str]:
     if data.count(b"\n") > MAX_EPOCHS + 2 * _HEADER_LINES:
         raise too_many_epochs()
     lines = data.decode("latin-1").rstrip().split("\n")
-    if len(lines) <= 3 or not looks_like_awd(lines):
+    if len(lines) <= 3 or not _is_header(lines):
         raise RecordingError(
             Refusal.UNPARSABLE,
             "expected an AWD file: name, date as 23-Jan-2018, time as 13:58 and epoch code in lines 1 to 4",

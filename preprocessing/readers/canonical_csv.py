@@ -9,16 +9,21 @@ import numpy as np
 
 from preprocessing.calendar import wall_clock_of
 from preprocessing.readers.canonical import WALL, CanonicalFields, from_fields
-from preprocessing.readers.columns import columns_of, numbers_of, text_of
+from preprocessing.readers.columns import columns_of, first_row, numbers_of, text_of
 from preprocessing.readers.hints import Format, Hints, epoch_of
 from preprocessing.recording import Recording, RecordingError, Refusal
 
-__all__ = ["HEADERS", "dumps", "read"]
+__all__ = ["HEADERS", "dumps", "looks_like", "read"]
 
 HEADERS = (("timestamp", "value"), ("timestamp", "value", "wear"))
 _LONGEST_DESCRIPTION = 50  # lines
 _KEYS = ("zone", "clock", "epoch_seconds", "unit", "device", "wear_site")
 _WEAR = {"1": True, "0": False, "": False}
+
+
+def looks_like(head: bytes) -> bool:
+    """Whether the first row of ``head`` that is no comment names the canonical columns."""
+    return first_row(head) in HEADERS
 
 
 def read(data: bytes, hints: Hints) -> Recording:

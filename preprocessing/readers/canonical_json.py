@@ -14,10 +14,15 @@ from preprocessing.readers.canonical import WALL, CanonicalFields, from_fields, 
 from preprocessing.readers.hints import Hints
 from preprocessing.recording import Recording, RecordingError, Refusal
 
-__all__ = ["CanonicalFields", "dumps", "from_fields", "read", "values_of"]
+__all__ = ["CanonicalFields", "dumps", "from_fields", "looks_like", "read", "values_of"]
 
 _TEXTS = ("start", "zone", "clock", "unit", "device", "wear_site")
 _KNOWN = (*_TEXTS, "timestamps", "epoch_seconds", "values", "wear")
+
+
+def looks_like(head: bytes) -> bool:
+    """Whether ``head`` opens a JSON document."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"["))
 
 
 def read(data: bytes, hints: Hints) -> Recording:

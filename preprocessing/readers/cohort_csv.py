@@ -12,17 +12,22 @@ import numpy as np
 
 from preprocessing.calendar import Instants
 from preprocessing.readers.assemble import Description, recording_of
-from preprocessing.readers.columns import columns_of, numbers_of, text_of
+from preprocessing.readers.columns import columns_of, first_row, numbers_of, text_of
 from preprocessing.readers.hints import Format, Hints, settle
 from preprocessing.readers.timeline import Samples, in_file_order, parse, regular
 from preprocessing.recording import Recording, RecordingError, Refusal
 from preprocessing.units import Device, Unit, WearSite
 
-__all__ = ["HEADER", "read"]
+__all__ = ["HEADER", "looks_like", "read"]
 
 HEADER = ("timestamp", "date", "activity")
 _SECOND = 1_000_000  # microseconds
 _DATE_LENGTH = len("2003-05-07")
+
+
+def looks_like(head: bytes) -> bool:
+    """Whether the first row of ``head`` names the three columns."""
+    return first_row(head) == HEADER
 
 
 def read(data: bytes, hints: Hints) -> Recording:

@@ -11,9 +11,10 @@ import numpy as np
 from preprocessing.readers.assemble import MAX_EPOCHS, too_many_epochs
 from preprocessing.recording import FloatArray, RecordingError, Refusal
 
-__all__ = ["columns_of", "numbers_of", "text_of"]
+__all__ = ["columns_of", "first_row", "numbers_of", "text_of"]
 
 _NUMERIC = frozenset("0123456789.eE+-")
+_MOST_NAMES = 64
 
 
 def text_of(data: bytes) -> str:
@@ -27,6 +28,13 @@ def text_of(data: bytes) -> str:
             Refusal.UNPARSABLE, "expected a text file in UTF-8, found other bytes; export it as UTF-8 text"
         )
     return text
+
+
+def first_row(head: bytes) -> tuple[str, ...]:
+    """Column names, in lower case, in the first row of ``head`` that is neither blank nor a comment."""
+    lines = head.decode("utf-8-sig", errors="replace").splitlines()
+    row = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    return tuple(name.strip().lower() for name in row.split(",", _MOST_NAMES))
 
 
 def columns_of(body: str, width: int) -> list[Sequence[str]]:

@@ -40,6 +40,14 @@ class Format(StrEnum):
     CANONICAL_CSV = "canonical-csv"
     AWD = "awd"
     COHORT_CSV = "cohort-csv"
+    ACTIWARE = "actiware"
+    MOTIONWATCH = "motionwatch-mtn"
+    ACTTRUST = "acttrust"
+    TEMPATILUMI = "tempatilumi"
+    AGD = "agd"
+    ACTILIFE_CSV = "actilife-csv"
+    EPOCH_CSV = "epoch-csv"
+    BIOBANK_TIMESERIES = "biobank-timeseries"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,237 @@
+"""Tables as recorders' own programs export them: their code pages, separators, date orders and clocks.
+
+Shared by the readers of vendor formats; none of it belongs to one vendor.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from datetime import date, timedelta
+from enum import StrEnum
+from itertools import pairwise
+
+import numpy as np
+
+from preprocessing.calendar import Instants
+from preprocessing.readers.assemble import MAX_EPOCHS, too_many_epochs
+from preprocessing.readers.hints import Hints, settle
+from preprocessing.recording import RecordingError, Refusal
+
+__all__ = [
+    "DateOrder",
+    "cells_of",
+    "date_order_of",
+    "epoch_seconds_of",
+    "head_text",
+    "labels_of",
+    "presses_of",
+    "rows_of",
+    "serial_of",
+    "vendor_text",
+]
+
+_SECOND = 1_000_000  # microseconds
+_DAY = timedelta(days=1)
+_DATE = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})", re.ASCII)
+_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?: ?([AP])M)?", re.ASCII | re.IGNORECASE)
+_LONGEST_CELL = 64
+_LONGEST_SERIAL = 32
+
+
+class DateOrder(StrEnum):
+    """Which part of a date such as 04/07/2015 comes first."""
+
+    YEAR_FIRST = "year, month, day"
+    DAY_FIRST = "day, month, year"
+    MONTH_FIRST = "month, day, year"
+
+
+_PLACES = {  # where year, month and day stand in a match of _DATE
+    DateOrder.YEAR_FIRST: (1, 3, 4),
+    DateOrder.DAY_FIRST: (4, 3, 1),
+    DateOrder.MONTH_FIRST: (4, 1, 3),
+}
+
+
+def head_text(head: str | bytes) -> str:
+    """First bytes of a file as text in which a format's own words can be looked for."""
+    text = head if isinstance(head, str) else head.decode("utf-8", errors="replace")
+    return text.removeprefix("\ufeff")
+
+
+def vendor_text(data: bytes) -> str:
+    """Decode UTF-8, or else any 8-bit code page well enough for ASCII; ``unparsable`` for a binary file."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    if "\0" in text:
+        raise RecordingError(
+            Refusal.UNPARSABLE, "expected a text file in UTF-8 or an 8-bit code page; export it as such"
+        )
+    return text
+
+
+def cells_of(line: str, separator: str) -> tuple[str, ...]:
+    """Cells of one header line, without quotes and surrounding spaces, and without empty ones at its end."""
+    cells = [cell.strip().strip('"').strip() for cell in line.split(separator)]
+    while cells and not cells[-1]:
+        cells.pop()
+    return tuple(cells)
+
+
+def rows_of(body: str, separator: str, width: int) -> list[Sequence[str]]:
+    """Split ``body`` into ``width`` columns of stripped text; blank lines and an empty last cell are dropped.
+
+    Raises RecordingError ``unparsable`` for broken quoting, ``invalid_field`` for a row of another width or
+    an overlong cell, ``no_samples`` for an empty body, ``too_many_epochs`` beyond the limit.
+    """
+    if body.count("\n") > 2 * MAX_EPOCHS:
+        raise too_many_epochs()
+    try:
+        rows = [row for row in csv.reader(io.StringIO(body), delimiter=separator, strict=True) if row]
+    except csv.Error:
+        raise RecordingError(
+            Refusal.UNPARSABLE, "expected a table after the header; check the quoting, or export again"
+        ) from None
+    if not rows:
+        raise RecordingError(Refusal.NO_SAMPLES, "expected epochs after the header, found none; export again")
+    even = [row[:-1] if len(row) == width + 1 and not row[-1].strip() else row for row in rows]
+    wrong = [len(row) != width or max(map(len, row)) > _LONGEST_CELL for row in even]
+    if any(wrong):
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            f"expected {width} short columns in every row of the table, found {sum(wrong)} rows with others; "
+            "export again",
+            where=f"row {wrong.index(True) + 1}",
+        )
+    return [tuple(cell.strip() for cell in column) for column in zip(*even, strict=True)]
+
+
+def date_order_of(dates: Sequence[str], where: str) -> DateOrder:
+    """Tell the order of ``dates`` (in file order) by what they can be, and by running on day after day.
+
+    Dates with points are day first and those that begin with four digits year first. Raises RecordingError
+    ``invalid_field`` where neither the dates nor their course can tell day from month.
+    """
+    distinct = list(dict.fromkeys(dates))
+    matches = [_DATE.fullmatch(text) for text in distinct]
+    if any(match is None for match in matches):
+        raise _no_dates(where)
+    if all(match is not None and len(match[1]) == 4 for match in matches):
+        return DateOrder.YEAR_FIRST
+    if all(match is not None and match[2] == "." for match in matches):
+        return DateOrder.DAY_FIRST
+    courses = {order: _days(distinct, order) for order in (DateOrder.DAY_FIRST, DateOrder.MONTH_FIRST)}
+    possible = {order: days for order, days in courses.items() if days is not None}
+    if _differ(possible):
+        possible = {order: days for order, days in possible.items() if len(days) > 1 and _runs_on(days)}
+    if not possible:
+        raise _no_dates(where)
+    return next(iter(possible))
+
+
+def _differ(courses: dict[DateOrder, list[date]]) -> bool:
+    return len({tuple(days) for days in courses.values()}) > 1
+
+
+def _days(texts: Sequence[str], order: DateOrder) -> list[date] | None:
+    try:
+        return [date.fromisoformat(_iso_date(text, order) or "") for text in texts]
+    except ValueError:
+        return None
+
+
+def _runs_on(days: list[date]) -> bool:
+    return all(after - before == _DAY for before, after in pairwise(days))
+
+
+def _no_dates(where: str) -> RecordingError:
+    return RecordingError(
+        Refusal.INVALID_FIELD,
+        "expected dates that say which is the day and which the month, by a day above 12 or by two days that "
+        "follow each other; export more than one day, or dates with the year first",
+        where=where,
+    )
+
+
+def labels_of(dates: Sequence[str], times: Sequence[str], order: DateOrder) -> list[str]:
+    """ISO 8601 labels (n,) of a date and a time column; RecordingError ``invalid_field`` naming the row."""
+    days = {text: _iso_date(text, order) for text in set(dates)}
+    clock = {text: _iso_time(text) for text in set(times)}
+    labels = [(days[day], clock[time]) for day, time in zip(dates, times, strict=True)]
+    wrong = next((row for row, (day, time) in enumerate(labels, 1) if day is None or time is None), None)
+    if wrong is not None:
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            f"expected a date ({order}) and a time such as 21:05:00 in every row; correct those that are not",
+            where=f"row {wrong}",
+        )
+    return [f"{day}T{time}" for day, time in labels]
+
+
+def _iso_date(text: str, order: DateOrder) -> str | None:
+    match = _DATE.fullmatch(text)
+    year, month, day = ("", "", "") if match is None else (match[place] for place in _PLACES[order])
+    if len(year) != 4 or len(month) > 2 or len(day) > 2:
+        return None
+    return f"{year}-{month:0>2}-{day:0>2}"
+
+
+def _iso_time(text: str) -> str | None:
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    hour = int(match[1])
+    if match[4] is not None:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if match[4] in "Pp" else 0)
+    return f"{hour:02d}:{match[2]}:{match[3] or '00'}"
+
+
+def epoch_seconds_of(micros: Instants, stated: int | None, hints: Hints) -> int:
+    """Epoch length: the commonest step of ``micros`` (n,), which must agree with the header and the hint.
+
+    Raises RecordingError ``invalid_field`` where they differ, ``no_epoch_information`` where none says it.
+    """
+    rows = _commonest_step(micros)
+    if stated is not None and rows not in (None, stated):
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            "expected the epoch length of the header to be the step of the rows, found another; export again",
+            where="epoch_seconds",
+        )
+    seconds = settle("epoch_seconds", stated if rows is None else rows, hints.epoch_seconds)
+    if seconds is None:
+        raise RecordingError(
+            Refusal.NO_EPOCH_INFORMATION,
+            "expected an epoch length in the header or at least two rows to tell it from; give epoch_seconds "
+            "as a hint",
+            where="epoch_seconds",
+        )
+    return seconds
+
+
+def _commonest_step(micros: Instants) -> int | None:
+    """Seconds between neighbours in time, the shortest of equally common ones; None for a single time."""
+    steps, copies = np.unique(np.diff(np.unique(micros)), return_counts=True)
+    return int(steps[np.argmax(copies)]) // _SECOND if steps.size else None
+
+
+def presses_of(cells: Sequence[str], unknown: frozenset[str], where: str) -> int:
+    """Rows whose event cell is 1; RecordingError ``invalid_field`` for others than 0, 1 and ``unknown``."""
+    if not set(cells) <= {"0", "1", *unknown}:
+        raise RecordingError(Refusal.INVALID_FIELD, "expected event marks of 0 or 1", where=where)
+    return cells.count("1")
+
+
+def serial_of(text: str | None) -> str | None:
+    """ASCII letters and digits of a serial number; None if there are none."""
+    kept = "".join(
+        letter for letter in (text or "")[:_LONGEST_SERIAL] if letter.isascii() and letter.isalnum()
+    )
+    return kept or None
