@@ -10,11 +10,10 @@ from preprocessing.readers.hints import Hints, settle
 from preprocessing.recording import RecordingError, Refusal
 from preprocessing.units import Device, Unit
 
-__all__ = ["family_of", "serial_of", "unit_of_counts"]
+__all__ = ["family_of", "unit_of_counts"]
 
 _GT3X_AND_LATER = ("gt3x", "gt9x", "link")  # GT3X, GT3XPlus, wGT3XBT; the GT9X is sold as Link
 _NORMAL_FILTER = "normal"
-_LONGEST_SERIAL = 32
 
 
 def family_of(name: str) -> Device:
@@ -35,9 +34,3 @@ def unit_of_counts(family: Device, counts_filter: str | None, hints: Hints) -> U
             where="unit",
         )
     return unit
-
-
-def serial_of(text: str) -> str | None:
-    """Letters and digits of a serial number, None if there are none."""
-    serial = "".join(letter for letter in text[:_LONGEST_SERIAL] if letter.isascii() and letter.isalnum())
-    return serial or None

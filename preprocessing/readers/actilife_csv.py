@@ -15,11 +15,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from preprocessing.readers.actigraph import family_of, serial_of, unit_of_counts
-from preprocessing.readers.assemble import Description, Series, recording_of
-from preprocessing.readers.columns import numbers_of, text_of
+from preprocessing.readers.actigraph import family_of, unit_of_counts
+from preprocessing.readers.assemble import Description, Series, recording_of, serial_of
+from preprocessing.readers.columns import columns_of, names_of, numbers_of, text_of
 from preprocessing.readers.hints import Hints, settle, settle_device
-from preprocessing.readers.table import names_of, rows_of
 from preprocessing.readers.timeline import Samples, in_file_order, parse, regular, start_of
 from preprocessing.recording import Flag, FloatArray, Recording, RecordingError, Refusal
 from preprocessing.units import WearSite
@@ -174,11 +173,11 @@ def _columns(body: str) -> dict[str, Sequence[str]]:
     if any(letter.isalpha() for letter in first[:_LONGEST_LINE]):
         names = names_of(first.rstrip())
         if _AXIS in names and (_DAY in names) == (_CLOCK in names):
-            return dict(zip(names, rows_of(rest, len(names)), strict=True))
+            return dict(zip(names, columns_of(rest, len(names)), strict=True))
     else:
         width = first.count(",") + 1
         if width <= _MOST_UNNAMED:
-            return {_AXIS: rows_of(body, width)[0]}
+            return {_AXIS: columns_of(body, width)[0]}
     raise RecordingError(
         Refusal.INVALID_FIELD,
         "expected a row of column names with Axis1, and Date and Time both or neither, or up to three axes "

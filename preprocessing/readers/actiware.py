@@ -22,19 +22,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocessing.calendar import zone_of
-from preprocessing.readers.assemble import Description, recording_of
+from preprocessing.readers.assemble import Description, recording_of, serial_of
 from preprocessing.readers.columns import numbers_of
 from preprocessing.readers.hints import Hints, settle, settle_device
-from preprocessing.readers.timeline import Samples, in_file_order, parse, regular, start_of
+from preprocessing.readers.timeline import Samples, epoch_seconds_of, in_file_order, parse, regular, start_of
 from preprocessing.readers.vendor_table import (
     cells_of,
     date_order_of,
-    epoch_seconds_of,
     head_text,
     labels_of,
     presses_of,
     rows_of,
-    serial_of,
     vendor_text,
 )
 from preprocessing.recording import BoolArray, Flag, FloatArray, Recording, RecordingError, Refusal

@@ -21,8 +21,15 @@ from dataclasses import replace
 import numpy as np
 
 from preprocessing.calendar import Instants
-from preprocessing.readers.actigraph import family_of, serial_of, unit_of_counts
-from preprocessing.readers.assemble import MAX_EPOCHS, Description, Series, recording_of, too_many_epochs
+from preprocessing.readers.actigraph import family_of, unit_of_counts
+from preprocessing.readers.assemble import (
+    MAX_EPOCHS,
+    Description,
+    Series,
+    recording_of,
+    serial_of,
+    too_many_epochs,
+)
 from preprocessing.readers.hints import Hints, epoch_of, settle, settle_device
 from preprocessing.readers.timeline import Samples, regular, start_of
 from preprocessing.recording import EARLIEST_YEAR, LATEST_YEAR, Recording, RecordingError, Refusal

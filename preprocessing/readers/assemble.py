@@ -10,12 +10,21 @@ import numpy as np
 from preprocessing.recording import BoolArray, Flag, FloatArray, Recording, RecordingError, Refusal, Tidying
 from preprocessing.units import Device, Unit, WearSite
 
-__all__ = ["LARGEST_VALUE", "MAX_EPOCHS", "Description", "Series", "recording_of", "too_many_epochs"]
+__all__ = [
+    "LARGEST_VALUE",
+    "MAX_EPOCHS",
+    "Description",
+    "Series",
+    "recording_of",
+    "serial_of",
+    "too_many_epochs",
+]
 
 MAX_EPOCHS = 400_000  # four weeks and a half of 7 s epochs, nine months of minutes
 LARGEST_VALUE = 1e6  # no device counts further in an hour; beyond it the column is not activity
 _FIRST_PLAUSIBLE_YEAR = 1990  # wearable recorders with memory; anonymised files carry earlier dates
 _CLOCK_SLACK = timedelta(days=1)
+_LONGEST_SERIAL = 32
 _FLOOR_SECONDS = 86_400  # a device that shows hardly a zero for this long has a floor
 _FLOOR_ZERO_SHARE = (
     0.1  # project choice: 6 % or less in Depresjon's four recordings with a floor, else over 13 %
@@ -104,3 +113,11 @@ def _implausible(start: datetime) -> bool:
     latest = datetime.now(UTC) + _CLOCK_SLACK
     limit = latest if start.tzinfo is not None else latest.replace(tzinfo=None)
     return start.year < _FIRST_PLAUSIBLE_YEAR or start > limit
+
+
+def serial_of(text: str | None) -> str | None:
+    """ASCII letters and digits of a serial number; None if there are none."""
+    kept = "".join(
+        letter for letter in (text or "")[:_LONGEST_SERIAL] if letter.isascii() and letter.isalnum()
+    )
+    return kept or None

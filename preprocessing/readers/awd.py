@@ -19,7 +19,14 @@ import re
 
 import numpy as np
 
-from preprocessing.readers.assemble import MAX_EPOCHS, Description, Series, recording_of, too_many_epochs
+from preprocessing.readers.assemble import (
+    MAX_EPOCHS,
+    Description,
+    Series,
+    recording_of,
+    serial_of,
+    too_many_epochs,
+)
 from preprocessing.readers.hints import Format, Hints, settle, settle_device
 from preprocessing.readers.timeline import start_of
 from preprocessing.recording import Flag, FloatArray, Recording, RecordingError, Refusal
@@ -35,7 +42,6 @@ _DATE = re.compile(r"(\d{1,2})-([A-Za-z]{3})-(\d{4})", re.ASCII)
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?", re.ASCII)
 _EPOCH = re.compile(r"(\d{1,7}(?:\.\d{1,15})?) ?(M?)(?: ?, ?\d{1,7}(?:\.\d{1,6})? ?(M?))?", re.ASCII)
 _LONGEST_LINE = 64
-_LONGEST_SERIAL = 32
 
 
 def looks_like(head: bytes) -> bool:
@@ -63,7 +69,7 @@ def read(data: bytes, hints: Hints) -> Recording:
         device=settle_device(Device.ACTIWATCH, hints),
         wear_site=hints.wear_site or WearSite.UNKNOWN,
         source_format=Format.AWD,
-        serial=_serial(lines[5]),
+        serial=serial_of(lines[5]),
         markers=markers,
         flags=flags,
     )
@@ -109,11 +115,6 @@ def _epoch_length(code: str, hints: Hints) -> tuple[int, frozenset[Flag]]:
             where="line 4",
         )
     return known, frozenset() if code == _VERIFIED_CODE else frozenset({Flag.UNVERIFIED_FORMAT})
-
-
-def _serial(line: str) -> str | None:
-    serial = "".join(letter for letter in line[:_LONGEST_SERIAL] if letter.isascii() and letter.isalnum())
-    return serial or None
 
 
 def _epochs(lines: list[str]) -> tuple[FloatArray, int]:

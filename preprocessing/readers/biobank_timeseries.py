@@ -20,10 +20,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from preprocessing.readers.assemble import Description, Series, recording_of, too_many_epochs
-from preprocessing.readers.columns import numbers_of, text_of
+from preprocessing.readers.columns import columns_of, names_of, numbers_of, text_of
 from preprocessing.readers.hints import Hints, settle
-from preprocessing.readers.table import epoch_seconds_of, names_of, rows_of
-from preprocessing.readers.timeline import Samples, instants, parse, regular, start_of
+from preprocessing.readers.timeline import Samples, epoch_seconds_of, instants, parse, regular, start_of
 from preprocessing.recording import Flag, FloatArray, Recording, RecordingError, Refusal
 from preprocessing.units import Device, Unit, WearSite
 
@@ -75,7 +74,7 @@ def read(data: bytes, hints: Hints) -> Recording:
         raise RecordingError(
             Refusal.INVALID_FIELD, f"expected the columns {_TIME},{_VALUE} first", where="header"
         )
-    return _read_timed(dict(zip(names, rows_of(body, len(names)), strict=True)), hints)
+    return _read_timed(dict(zip(names, columns_of(body, len(names)), strict=True)), hints)
 
 
 def _unpacked(data: bytes) -> bytes:
@@ -105,7 +104,7 @@ def _damaged_gzip() -> RecordingError:
 def _read_timed(columns: dict[str, Sequence[str]], hints: Hints) -> Recording:
     texts, zone = _times(columns[_TIME], hints)
     micros = instants(parse(texts, _TIME), zone)
-    description = _description(zone, epoch_seconds_of(micros, hints), hints)
+    description = _description(zone, epoch_seconds_of(micros, None, hints), hints)
     values = _values(columns[_VALUE], columns.get(_IMPUTED))
     return recording_of(description, regular(Samples(micros, values), description.epoch_seconds, zone))
 
@@ -127,7 +126,7 @@ def _times(cells: Sequence[str], hints: Hints) -> tuple[list[str], str]:
 
 
 def _read_older(header: re.Match[str], body: str, hints: Hints) -> Recording:
-    columns = rows_of(body, 2 if header[4] else 1)
+    columns = columns_of(body, 2 if header[4] else 1)
     values = _values(columns[0], columns[1] if header[4] else None)
     epoch_seconds = settle("epoch_seconds", int(header[3]), hints.epoch_seconds) or 0
     first, last = start_of(header[1], None), start_of(header[2], None)

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from preprocessing.calendar import Instants
 from preprocessing.readers.assemble import Description, recording_of
 from preprocessing.readers.columns import columns_of, first_row, numbers_of, text_of
-from preprocessing.readers.hints import Format, Hints, settle
-from preprocessing.readers.timeline import Samples, in_file_order, parse, regular
+from preprocessing.readers.hints import Format, Hints
+from preprocessing.readers.timeline import Samples, epoch_seconds_of, in_file_order, parse, regular
 from preprocessing.recording import Recording, RecordingError, Refusal
 from preprocessing.units import Device, Unit, WearSite
 
@@ -45,7 +42,7 @@ def read(data: bytes, hints: Hints) -> Recording:
     micros = in_file_order(parse(timestamps, "timestamp"), hints.zone)
     description = Description(
         zone=hints.zone,
-        epoch_seconds=_epoch_seconds(micros, hints),
+        epoch_seconds=epoch_seconds_of(micros, None, hints),
         unit=unit,
         device=hints.device or Device.UNKNOWN,
         wear_site=hints.wear_site or WearSite.UNKNOWN,
@@ -74,23 +71,3 @@ def _check_dates(timestamps: Sequence[str], dates: Sequence[str]) -> None:
             f"expected date to be the day of timestamp, found {wrong} rows where it is not",
             where="date",
         )
-
-
-def _epoch_seconds(micros: Instants, hints: Hints) -> int:
-    """The commonest step between neighbours in time, the shortest of equals; a hint must agree with it."""
-    steps, copies = np.unique(np.diff(np.unique(micros)), return_counts=True)
-    common = int(steps[np.argmax(copies)]) if steps.size else None
-    if common is not None and common % _SECOND:
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected steps of whole seconds; resample before sending",
-            where="timestamp",
-        )
-    seconds = settle("epoch_seconds", None if common is None else common // _SECOND, hints.epoch_seconds)
-    if seconds is None:
-        raise RecordingError(
-            Refusal.NO_EPOCH_INFORMATION,
-            "expected at least two rows to tell the epoch from, found one time; give epoch_seconds as a hint",
-            where="timestamp",
-        )
-    return seconds

@@ -11,7 +11,7 @@ import numpy as np
 from preprocessing.readers.assemble import MAX_EPOCHS, too_many_epochs
 from preprocessing.recording import FloatArray, RecordingError, Refusal
 
-__all__ = ["columns_of", "first_row", "numbers_of", "text_of"]
+__all__ = ["columns_of", "first_row", "names_of", "numbers_of", "text_of"]
 
 _NUMERIC = frozenset("0123456789.eE+-")
 _MOST_NAMES = 64
@@ -37,6 +37,18 @@ def first_row(head: bytes) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in row.split(",", _MOST_NAMES))
 
 
+def names_of(header: str) -> tuple[str, ...]:
+    """Column names in lower case; RecordingError ``invalid_field`` for doubled or too many names."""
+    names = tuple(name.strip().strip('"').lower() for name in header.split(",", _MOST_NAMES))
+    if len(names) > _MOST_NAMES or len(set(names)) != len(names):
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            f"expected at most {_MOST_NAMES} columns, each named once; correct the header",
+            where="header",
+        )
+    return names
+
+
 def columns_of(body: str, width: int) -> list[Sequence[str]]:
     """Split ``body`` (rows without their header) into ``width`` columns of text; blank lines are skipped.
 
@@ -45,12 +57,20 @@ def columns_of(body: str, width: int) -> list[Sequence[str]]:
     """
     if body.count("\n") > 2 * MAX_EPOCHS:
         raise too_many_epochs()
+    if body.count(",") > (width - 1) * (body.count("\n") + 1):  # no row may cost more memory than its cells
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            f"expected {width} columns in every row, found rows with more",
+            where="rows",
+        )
     try:
         rows = [row for row in csv.reader(io.StringIO(body), strict=True) if row]
     except csv.Error:
         raise RecordingError(Refusal.UNPARSABLE, "expected comma-separated rows; check the quoting") from None
     if not rows:
         raise RecordingError(Refusal.NO_SAMPLES, "expected rows after the header, found none; send data")
+    if len(rows) > MAX_EPOCHS:
+        raise too_many_epochs()
     wrong = sum(len(row) != width for row in rows)
     if wrong:
         raise RecordingError(

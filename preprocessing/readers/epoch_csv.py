@@ -13,10 +13,9 @@ import numpy as np
 
 from preprocessing.readers.actigraph import unit_of_counts
 from preprocessing.readers.assemble import Description, recording_of
-from preprocessing.readers.columns import numbers_of, text_of
+from preprocessing.readers.columns import columns_of, names_of, numbers_of, text_of
 from preprocessing.readers.hints import Hints, settle_device
-from preprocessing.readers.table import epoch_seconds_of, names_of, rows_of
-from preprocessing.readers.timeline import Samples, Stamps, in_file_order, parse, regular
+from preprocessing.readers.timeline import Samples, Stamps, epoch_seconds_of, in_file_order, parse, regular
 from preprocessing.recording import Recording, RecordingError, Refusal
 from preprocessing.units import Device, WearSite
 
@@ -45,7 +44,7 @@ def read(data: bytes, hints: Hints) -> Recording:
             Refusal.INVALID_FIELD, f"expected the columns {_TIME} first and {_AXIS}", where="header"
         )
     names = names_of(header)
-    columns = dict(zip(names, rows_of(body, len(names)), strict=True))
+    columns = dict(zip(names, columns_of(body, len(names)), strict=True))
     family = Device.ACTIGRAPH_GT3X if set(names) >= _INCLINOMETER else Device.UNKNOWN
     unit = unit_of_counts(family, None, hints)
     stamps = parse(columns[_TIME], _TIME)
@@ -53,7 +52,7 @@ def read(data: bytes, hints: Hints) -> Recording:
     micros = in_file_order(stamps, zone)
     description = Description(
         zone=zone,
-        epoch_seconds=epoch_seconds_of(micros, hints),
+        epoch_seconds=epoch_seconds_of(micros, None, hints),
         unit=unit,
         device=settle_device(family, hints),
         wear_site=hints.wear_site or WearSite.UNKNOWN,

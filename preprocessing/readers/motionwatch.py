@@ -14,11 +14,18 @@ import re
 from collections.abc import Sequence
 from xml.parsers import expat
 
-from preprocessing.readers.assemble import MAX_EPOCHS, Description, Series, recording_of, too_many_epochs
+from preprocessing.readers.assemble import (
+    MAX_EPOCHS,
+    Description,
+    Series,
+    recording_of,
+    serial_of,
+    too_many_epochs,
+)
 from preprocessing.readers.columns import numbers_of, text_of
 from preprocessing.readers.hints import Hints, settle, settle_device, settle_wear_site
 from preprocessing.readers.timeline import start_of
-from preprocessing.readers.vendor_table import head_text, serial_of
+from preprocessing.readers.vendor_table import head_text
 from preprocessing.recording import Flag, FloatArray, Recording, RecordingError, Refusal
 from preprocessing.units import Device, Unit, WearSite
 

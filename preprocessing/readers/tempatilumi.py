@@ -11,19 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from preprocessing.readers.assemble import Description, recording_of
+from preprocessing.readers.assemble import Description, recording_of, serial_of
 from preprocessing.readers.columns import numbers_of
 from preprocessing.readers.hints import Hints, settle, settle_device
-from preprocessing.readers.timeline import Samples, in_file_order, parse, regular
+from preprocessing.readers.timeline import Samples, epoch_seconds_of, in_file_order, parse, regular
 from preprocessing.readers.vendor_table import (
     DateOrder,
     cells_of,
-    epoch_seconds_of,
     head_text,
     labels_of,
     presses_of,
     rows_of,
-    serial_of,
     vendor_text,
 )
 from preprocessing.recording import Recording, RecordingError, Refusal

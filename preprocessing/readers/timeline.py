@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from preprocessing.calendar import Instants, locate, wall_clock, zone_of
 from preprocessing.readers.assemble import MAX_EPOCHS, Series, too_many_epochs
+from preprocessing.readers.hints import Hints, settle
 from preprocessing.recording import (
     EARLIEST_YEAR,
     LATEST_YEAR,
@@ -34,7 +35,16 @@ from preprocessing.recording import (
 )
 from preprocessing.runs import runs
 
-__all__ = ["Samples", "Stamps", "in_file_order", "instants", "parse", "regular", "start_of"]
+__all__ = [
+    "Samples",
+    "Stamps",
+    "epoch_seconds_of",
+    "in_file_order",
+    "instants",
+    "parse",
+    "regular",
+    "start_of",
+]
 
 _SECOND = 1_000_000  # microseconds
 _TOLERANCE = 10  # a sample may stand a tenth of an epoch off the grid
@@ -274,3 +284,38 @@ def _like_clock_change(copies: npt.NDArray[np.int64], start: datetime, epoch_sec
 
 def _at_changeover(label: datetime) -> bool:
     return label.weekday() == _SUNDAY and label.month in _CHANGE_MONTHS and label.hour < _CHANGE_HOURS
+
+
+def epoch_seconds_of(micros: Instants, stated: int | None, hints: Hints) -> int:
+    """Epoch length (s): the commonest step of ``micros`` (n,), which header (``stated``) and hint must share.
+
+    Of equally common steps the shortest counts. Raises RecordingError ``invalid_field`` where they differ,
+    ``no_epoch_information`` where none says it.
+    """
+    rows = _commonest_step(micros)
+    if stated is not None and rows not in (None, stated):
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            "expected the epoch length of the header to be the step of the rows, found another; export again",
+            where="epoch_seconds",
+        )
+    seconds = settle("epoch_seconds", stated if rows is None else rows, hints.epoch_seconds)
+    if seconds is None:
+        raise RecordingError(
+            Refusal.NO_EPOCH_INFORMATION,
+            "expected an epoch length in the header or at least two rows to tell it from; give epoch_seconds "
+            "as a hint",
+            where="epoch_seconds",
+        )
+    return seconds
+
+
+def _commonest_step(micros: Instants) -> int | None:
+    """Seconds between neighbours in time, the shortest of equally common ones; None for a single time."""
+    steps, copies = np.unique(np.diff(np.unique(micros)), return_counts=True)
+    step = int(steps[np.argmax(copies)]) if steps.size else None
+    if step is not None and step % _SECOND:
+        raise RecordingError(
+            Refusal.INVALID_FIELD, "expected steps of whole seconds; resample before sending", where="time"
+        )
+    return None if step is None else step // _SECOND

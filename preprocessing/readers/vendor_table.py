@@ -13,32 +13,24 @@ from datetime import date, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
-import numpy as np
-
-from preprocessing.calendar import Instants
 from preprocessing.readers.assemble import MAX_EPOCHS, too_many_epochs
-from preprocessing.readers.hints import Hints, settle
 from preprocessing.recording import RecordingError, Refusal
 
 __all__ = [
     "DateOrder",
     "cells_of",
     "date_order_of",
-    "epoch_seconds_of",
     "head_text",
     "labels_of",
     "presses_of",
     "rows_of",
-    "serial_of",
     "vendor_text",
 ]
 
-_SECOND = 1_000_000  # microseconds
 _DAY = timedelta(days=1)
 _DATE = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})", re.ASCII)
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?: ?([AP])M)?", re.ASCII | re.IGNORECASE)
 _LONGEST_CELL = 64
-_LONGEST_SERIAL = 32
 
 
 class DateOrder(StrEnum):
@@ -193,45 +185,8 @@ def _iso_time(text: str) -> str | None:
     return f"{hour:02d}:{match[2]}:{match[3] or '00'}"
 
 
-def epoch_seconds_of(micros: Instants, stated: int | None, hints: Hints) -> int:
-    """Epoch length: the commonest step of ``micros`` (n,), which must agree with the header and the hint.
-
-    Raises RecordingError ``invalid_field`` where they differ, ``no_epoch_information`` where none says it.
-    """
-    rows = _commonest_step(micros)
-    if stated is not None and rows not in (None, stated):
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected the epoch length of the header to be the step of the rows, found another; export again",
-            where="epoch_seconds",
-        )
-    seconds = settle("epoch_seconds", stated if rows is None else rows, hints.epoch_seconds)
-    if seconds is None:
-        raise RecordingError(
-            Refusal.NO_EPOCH_INFORMATION,
-            "expected an epoch length in the header or at least two rows to tell it from; give epoch_seconds "
-            "as a hint",
-            where="epoch_seconds",
-        )
-    return seconds
-
-
-def _commonest_step(micros: Instants) -> int | None:
-    """Seconds between neighbours in time, the shortest of equally common ones; None for a single time."""
-    steps, copies = np.unique(np.diff(np.unique(micros)), return_counts=True)
-    return int(steps[np.argmax(copies)]) // _SECOND if steps.size else None
-
-
 def presses_of(cells: Sequence[str], unknown: frozenset[str], where: str) -> int:
     """Rows whose event cell is 1; RecordingError ``invalid_field`` for others than 0, 1 and ``unknown``."""
     if not set(cells) <= {"0", "1", *unknown}:
         raise RecordingError(Refusal.INVALID_FIELD, "expected event marks of 0 or 1", where=where)
     return cells.count("1")
-
-
-def serial_of(text: str | None) -> str | None:
-    """ASCII letters and digits of a serial number; None if there are none."""
-    kept = "".join(
-        letter for letter in (text or "")[:_LONGEST_SERIAL] if letter.isascii() and letter.isalnum()
-    )
-    return kept or None
