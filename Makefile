@@ -6,7 +6,7 @@ export BENTOML_HOME ?= $(CURDIR)/.bentoml
 export BENTOML_DO_NOT_TRACK := True
 WEIGHTS := models/weights/pat-s-demo
 
-.PHONY: setup weights demo serve test test-slow check format build pretrain examples clean
+.PHONY: setup weights demo serve test test-slow fuzz check format build pretrain examples clean
 
 setup: $(VENV)/.installed ## make ./.venv with `pat` in it
 
@@ -30,6 +30,9 @@ test: setup ## everything but the slow suites, with branch coverage
 
 test-slow: setup ## the slow suites
 	$(BIN)/pytest -m slow --no-cov
+
+fuzz: setup ## 20,000 damaged copies of every example file; results in docs/fuzz-results.md
+	$(BIN)/python -m tests.fuzz.readers --copies 20000 --results docs/fuzz-results.md
 
 check: setup ## style, types and who may import whom
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -31,8 +32,8 @@ from preprocessing.readers.vendor_table import (
     date_order_of,
     head_text,
     labels_of,
+    named_columns,
     presses_of,
-    rows_of,
     vendor_text,
 )
 from preprocessing.recording import BoolArray, Flag, FloatArray, Recording, RecordingError, Refusal
@@ -44,6 +45,7 @@ FORMAT = "actiware"
 _TITLE = re.compile(r"\"?(?:Actiware Export File|Actiware-Exportdatei|Fichier d.exportation Actiware)\b")
 _TABLE = re.compile(r"^\"?(?:Line|Zeile|Ligne)\"?[,;].*$", re.MULTILINE)
 _OFFSET = re.compile(r"([+-]?)(\d{1,2}):(\d{2})", re.ASCII)
+_MOST_TABLES = 8  # the vendor files have two
 _MISSING = frozenset({"", "NaN", "kZ"})
 
 
@@ -63,6 +65,12 @@ class _Words:
     offset: str | None = None
     serial: str | None = None
     verified: bool = True
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Names of the columns that are read."""
+        names = (self.date, self.time, self.activity, self.off_wrist, self.marker, self.status)
+        return frozenset(name for name in names if name is not None)
 
 
 _LANGUAGES = {
@@ -141,16 +149,16 @@ def _parts(text: str) -> _Export:
         raise RecordingError(
             Refusal.UNPARSABLE, "expected the title of an Actiware export in line 1", where="line 1"
         )
-    for found in _TABLE.finditer(text):
+    for found in islice(_TABLE.finditer(text), _MOST_TABLES):
         separator = ";" if ";" in found[0] else ","
         names = cells_of(found[0], separator)
         words = _LANGUAGES.get(names[0]) if names else None
         if words is not None and words.activity in names:
             _check_names(names, words)
             header = _header(text[: found.start()], separator)
-            columns = rows_of(text[found.end() :], separator, len(names))
+            columns = named_columns(text[found.end() :], separator, names, words.columns)
             comma = separator == ";" or words is not _ENGLISH
-            return _Export(words, header, dict(zip(names, columns, strict=True)), comma)
+            return _Export(words, header, columns, comma)
     raise RecordingError(
         Refusal.NO_SAMPLES,
         "expected the section of epoch-by-epoch data with a column of activity, found none; export it with "

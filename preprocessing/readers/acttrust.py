@@ -28,8 +28,8 @@ from preprocessing.readers.vendor_table import (
     cells_of,
     head_text,
     labels_of,
+    named_columns,
     presses_of,
-    rows_of,
     vendor_text,
 )
 from preprocessing.recording import Recording, RecordingError, Refusal
@@ -71,7 +71,7 @@ def read(data: bytes, hints: Hints) -> Recording:
     return recording_of(description, regular(samples, description.epoch_seconds, hints.zone))
 
 
-def _parts(text: str) -> tuple[dict[str, str], dict[str, Sequence[str]]]:
+def _parts(text: str) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Split into the needed lines of the header and the columns of the table by name."""
     table = _TABLE.search(text)
     if not looks_like(text) or table is None:
@@ -87,9 +87,8 @@ def _parts(text: str) -> tuple[dict[str, str], dict[str, Sequence[str]]]:
             "expected a column PIM beside DATE/TIME, and no column twice; record or export in mode PIM",
             where="header",
         )
-    return _header(text[: table.start()]), dict(
-        zip(names, rows_of(text[table.end() :], ";", len(names)), strict=True)
-    )
+    columns = named_columns(text[table.end() :], ";", names, (_TIME, _EVENT, _COUNTS))
+    return _header(text[: table.start()]), columns
 
 
 def _header(text: str) -> dict[str, str]:

@@ -32,7 +32,8 @@ from preprocessing.units import Device, Unit, WearSite
 __all__ = ["FORMAT", "looks_like", "read"]
 
 FORMAT = "motionwatch-mtn"
-_ROOT = re.compile(r"\s*(?:<\?xml[^>]{0,200}\?>)?\s*<motionfile[\s>]")
+_ROOT = re.compile(r"\s*+(?:<\?xml[^>]{0,200}\?>)?+\s*+<motionfile[\s>]")  # possessive: linear time
+_LONG_TAG = re.compile(r"<[^<>]{2000}")  # far beyond any tag of the vendor file (under 100)
 _DECLARATION = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _DEEPEST = 16  # elements inside each other; the vendor file has six
 _CHANNEL_FIELDS = ("name", "units", "epoch", "offset", "data")
@@ -107,7 +108,7 @@ def read(data: bytes, hints: Hints) -> Recording:
 
 def _log(text: str) -> _Log:
     """Parse without expansion; RecordingError ``unparsable`` for a document type, an entity or broken XML."""
-    if not looks_like(text) or _DECLARATION.search(text):
+    if not looks_like(text) or _DECLARATION.search(text) or _LONG_TAG.search(text):
         raise RecordingError(
             Refusal.UNPARSABLE, "expected a MotionWare log without document type or entities; save it again"
         )

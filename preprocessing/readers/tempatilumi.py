@@ -9,7 +9,6 @@ unit is ``counts``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from preprocessing.readers.assemble import Description, recording_of, serial_of
 from preprocessing.readers.columns import numbers_of
@@ -20,8 +19,8 @@ from preprocessing.readers.vendor_table import (
     cells_of,
     head_text,
     labels_of,
+    named_columns,
     presses_of,
-    rows_of,
     vendor_text,
 )
 from preprocessing.recording import Recording, RecordingError, Refusal
@@ -61,7 +60,7 @@ def read(data: bytes, hints: Hints) -> Recording:
     return recording_of(description, regular(samples, description.epoch_seconds, hints.zone))
 
 
-def _parts(text: str) -> tuple[str, dict[str, Sequence[str]]]:
+def _parts(text: str) -> tuple[str, dict[str, list[str]]]:
     """Split into the lines before the table and its columns by name."""
     table = _TABLE.search(text)
     names = () if table is None else cells_of(table[0], ";")
@@ -71,5 +70,5 @@ def _parts(text: str) -> tuple[str, dict[str, Sequence[str]]]:
             "expected a table with the columns Data, Hora and Atividade, none of them twice; export again",
             where="header",
         )
-    columns = rows_of(text[table.end() :], ";", len(names))
-    return text[: table.start()], dict(zip(names, columns, strict=True))
+    columns = named_columns(text[table.end() :], ";", names, (_DATE, _TIME, _EVENT, _COUNTS))
+    return text[: table.start()], columns

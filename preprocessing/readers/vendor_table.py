@@ -6,9 +6,8 @@ Shared by the readers of vendor formats; none of it belongs to one vendor.
 from __future__ import annotations
 
 import csv
-import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 from itertools import pairwise
@@ -22,14 +21,15 @@ __all__ = [
     "date_order_of",
     "head_text",
     "labels_of",
+    "named_columns",
     "presses_of",
-    "rows_of",
     "vendor_text",
 ]
 
 _DAY = timedelta(days=1)
 _DATE = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})", re.ASCII)
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?: ?([AP])M)?", re.ASCII | re.IGNORECASE)
+_LINE = re.compile(r"[^\n]+")
 _LONGEST_CELL = 64
 
 
@@ -75,32 +75,48 @@ def cells_of(line: str, separator: str) -> tuple[str, ...]:
     return tuple(cells)
 
 
-def rows_of(body: str, separator: str, width: int) -> list[Sequence[str]]:
-    """Split ``body`` into ``width`` columns of stripped text; blank lines and an empty last cell are dropped.
+def named_columns(
+    body: str, separator: str, names: Sequence[str], wanted: Collection[str]
+) -> dict[str, list[str]]:
+    """Columns of ``body`` called as in ``wanted``, stripped; blank lines and an empty last cell drop out.
 
     Raises RecordingError ``unparsable`` for broken quoting, ``invalid_field`` for a row of another width or
-    an overlong cell, ``no_samples`` for an empty body, ``too_many_epochs`` beyond the limit.
+    with an overlong cell, ``no_samples`` for an empty body, ``too_many_epochs`` beyond the limit.
     """
-    if body.count("\n") > 2 * MAX_EPOCHS:
-        raise too_many_epochs()
+    places = [(place, name) for place, name in enumerate(names) if name in wanted]
+    columns: dict[str, list[str]] = {name: [] for _, name in places}
+    count = 0
+    for row in _rows(body, separator):
+        count += 1
+        if count > MAX_EPOCHS:
+            raise too_many_epochs()
+        _check_width(row, len(names), count)
+        for place, name in places:
+            columns[name].append(row[place].strip())
+    if not count:
+        raise RecordingError(Refusal.NO_SAMPLES, "expected epochs after the header, found none; export again")
+    return columns
+
+
+def _rows(body: str, separator: str) -> Iterator[list[str]]:
+    """Rows that are not blank, one at a time, so that memory holds only what is wanted of them."""
+    lines = (line[0] for line in _LINE.finditer(body))
     try:
-        rows = [row for row in csv.reader(io.StringIO(body), delimiter=separator, strict=True) if row]
+        yield from filter(None, csv.reader(lines, delimiter=separator, strict=True))
     except csv.Error:
         raise RecordingError(
             Refusal.UNPARSABLE, "expected a table after the header; check the quoting, or export again"
         ) from None
-    if not rows:
-        raise RecordingError(Refusal.NO_SAMPLES, "expected epochs after the header, found none; export again")
-    even = [row[:-1] if len(row) == width + 1 and not row[-1].strip() else row for row in rows]
-    wrong = [len(row) != width or max(map(len, row)) > _LONGEST_CELL for row in even]
-    if any(wrong):
+
+
+def _check_width(row: Sequence[str], width: int, number: int) -> None:
+    fits = len(row) == width or (len(row) == width + 1 and not row[-1].strip())
+    if not fits or max(map(len, row)) > _LONGEST_CELL:
         raise RecordingError(
             Refusal.INVALID_FIELD,
-            f"expected {width} short columns in every row of the table, found {sum(wrong)} rows with others; "
-            "export again",
-            where=f"row {wrong.index(True) + 1}",
+            f"expected {width} short columns in every row of the table; export again",
+            where=f"row {number}",
         )
-    return [tuple(cell.strip() for cell in column) for column in zip(*even, strict=True)]
 
 
 def date_order_of(dates: Sequence[str], where: str) -> DateOrder:

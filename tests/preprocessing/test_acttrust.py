@@ -123,7 +123,7 @@ def test_one_row_needs_the_interval_or_a_hint():
             Refusal.NO_EPOCH_INFORMATION,
             "epoch_seconds",
         ),
-        (example("\n" * 800_001), Refusal.TOO_MANY_EPOCHS, "values"),
+        (example("05/01/2024 09:00:00;0;0;0;0;0;0;0;0;0;0;0\n" * 400_001), Refusal.TOO_MANY_EPOCHS, "values"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_refused(data, code, where):

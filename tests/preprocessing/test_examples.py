@@ -7,6 +7,7 @@ import pytest
 from preprocessing.readers import Format, detect, read
 from preprocessing.readers.hints import Hints
 from preprocessing.units import Unit
+from tests.fuzz import readers
 from tests.preprocessing import (
     test_actilife_csv,
     test_actiware,
@@ -49,3 +50,12 @@ def test_the_sqlite_example_is_read_though_its_bytes_depend_on_the_library():
 def test_every_vendor_format_has_an_example():
     week_sized = {Format.CANONICAL_JSON, Format.CANONICAL_CSV, Format.AWD, Format.COHORT_CSV}
     assert {form for form, _, _ in FILES.values()} | {Format.AGD} | week_sized == set(Format)
+
+
+def test_the_fuzzer_has_a_seed_for_every_format():
+    assert {form for form, _, _ in readers.seeds()} == set(Format)
+
+
+@pytest.mark.parametrize("seed", readers.seeds(), ids=lambda seed: seed[0])
+def test_a_few_damaged_copies_are_read_or_refused(seed):
+    readers.fuzz(*seed, copies=100)

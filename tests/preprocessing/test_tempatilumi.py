@@ -82,7 +82,7 @@ def test_one_row_needs_a_hint():
         (example(ROWS.replace("723", "7.2.3")), Refusal.INVALID_FIELD, "Atividade"),
         (example(ROWS.replace("723", "-723")), Refusal.INVALID_FIELD, "values"),
         (example(ROWS.replace("; 1; 10", "; X; 10")), Refusal.INVALID_FIELD, "Evento"),
-        (example("\n" * 800_001), Refusal.TOO_MANY_EPOCHS, "values"),
+        (example("2024/1/9; 23:58:00; 1; 10; 0;\n" * 400_001), Refusal.TOO_MANY_EPOCHS, "values"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_refused(data, code, where):
