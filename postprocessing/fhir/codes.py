@@ -321,6 +321,10 @@ WEARABLES: dict[Device, Wearable] = {
     Device.PHILIPS_ACTIWATCH: Wearable("Actiwatch", "Philips Respironics"),
     Device.ACTIGRAPH_GT3X: Wearable("GT3X", "ActiGraph"),
     Device.ACTIGRAPH_7164: Wearable("AM-7164", "ActiGraph"),
+    Device.MOTIONWATCH: Wearable("MotionWatch", "CamNtech"),
+    Device.ACTTRUST: Wearable("ActTrust", "Condor Instruments"),
+    Device.TEMPATILUMI: Wearable("Tempatilumi", None),
+    Device.AXIVITY: Wearable(None, "Axivity"),
     Device.SYNTHETIC_DEMO: Wearable("Synthetic demonstration device", None),
     Device.UNKNOWN: Wearable(None, None),
 }

@@ -108,6 +108,31 @@ def test_bundles_of_real_recordings_pass_the_validator(client, tmp_path):
     assert [finding for finding in validate(files) if finding.severity == "error"] == []
 
 
+OTHERS = [
+    "GT3XPlus-RawData-Day01.agd",
+    "GT3XPlus-RawData-Day01.csv",
+    "sample-timeSeries.csv.gz",
+    "test_sample.agd",
+    "test_sample.mtn",
+    "test_sample_atr.txt",
+    "test_sample_rpx_eng.csv",
+    "test_sample_rpx_ger_no_light.csv",
+    "test_sample_tal.txt",
+]
+
+
+def test_bundles_of_every_other_device_pass_the_validator(client, tmp_path):
+    files = []
+    for name in OTHERS:
+        content = shared(f"data/devices/{name}").read_bytes()
+        headers = {"Accept": "application/fhir+json", "X-PAT-Subject": "Patient/example"}
+        answer = client.post("/v1/recordings:analyze", content=content, headers=headers)
+        assert answer.status_code == 200, (name, answer.text)
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_bytes(answer.content)
+    assert [finding for finding in validate(files) if finding.severity == "error"] == []
+
+
 def test_bundles_of_the_examples_pass_the_validator(client, week, tmp_path):
     files = []
     for kind in ("collection", "transaction"):
