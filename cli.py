@@ -136,7 +136,7 @@ def _add_embed(commands: Any) -> None:
         help="the rows are standardised already; required",
     )
     parser.add_argument("--weights", help="checkpoint tag in the model store")
-    parser.add_argument("--engine", default="auto", help="auto or torch")
+    parser.add_argument("--engine", help="auto or torch (default: PAT_ENGINE or auto)")
     parser.add_argument("--tokens", action="store_true", help="write every patch's output as well")
     parser.add_argument(
         "--output", type=Path, required=True, help="a .npz file: pooled, profile and, if asked, tokens"

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from pat_runner.account import AnalyzeOptions
+from preprocessing.readers.assemble import MAX_EPOCHS
 from preprocessing.readers.canonical import CanonicalFields, from_fields, values_of
 from preprocessing.recording import Recording
 from preprocessing.units import SleepScorer
@@ -21,7 +22,6 @@ from preprocessing.wear import WearMode
 
 __all__ = ["EmbedRequest", "ExplainRequest", "FhirRequest", "Options", "RecordingRequest"]
 
-MAX_EPOCHS = 400_000
 MAX_WEEKS = 256
 Text = Annotated[str, Field(max_length=128)]
 Value = Annotated[float, Field(allow_inf_nan=False)] | None

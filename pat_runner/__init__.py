@@ -1,10 +1,12 @@
 """The work itself.
 
 pipeline   a Recording's whole way to an Analysis, on one screen
+account    what an answer says of its input and its making
+inspection what was understood of a recording, without a value
 runner     standardised weeks in, one outcome per week out
 engines    how a batch is computed
 hop        the words between the API process and the runner process
 embed      an array file of weeks through an encoder
 """
 
-__all__ = ["embed", "engines", "hop", "pipeline", "runner"]
+__all__ = ["account", "embed", "engines", "hop", "inspection", "pipeline", "runner"]

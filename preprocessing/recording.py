@@ -183,11 +183,6 @@ class Recording:
         return after(self.start, elapsed)
 
     @property
-    def epochs_per_minute(self) -> float:
-        """Epochs per minute; below 1 for epochs longer than a minute."""
-        return 60 / self.epoch_seconds
-
-    @property
     def days(self) -> float:
         """Length in days of 24 elapsed hours."""
         return self.epochs * self.epoch_seconds / 86_400

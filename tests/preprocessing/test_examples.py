@@ -56,6 +56,6 @@ def test_the_fuzzer_has_a_seed_for_every_format():
     assert {form for form, _, _ in readers.seeds()} == set(Format)
 
 
-@pytest.mark.parametrize("seed", readers.seeds(), ids=lambda seed: seed[0])
+@pytest.mark.parametrize("seed", list(readers.seeds()), ids=lambda seed: seed[0])
 def test_a_few_damaged_copies_are_read_or_refused(seed):
     readers.fuzz(*seed, copies=100)

@@ -46,7 +46,6 @@ def test_the_end_is_elapsed_time_across_the_clock_change():
 def test_lengths_follow_from_the_epoch():
     half = recording(epochs=2880, epoch_seconds=30)
     assert half.days == 1
-    assert half.epochs_per_minute == 2
     assert half.minutes_of(half.values < 3) == 1.5
 
 
