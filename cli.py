@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from preprocessing.recording import Recording
 
 Arguments = argparse.Namespace
+MAX_EPOCHS = 20_000_000  # of a file on the command line: seven months of seconds, the longest span of minutes
+WEAR_MODES = ("detect", "as_recorded", "choi2011", "troiano2008")  # preprocessing.wear.WearMode
 SCORERS = ("oakley-actiware", "cole-kripke-actigraph", "sadeh-actigraph")  # preprocessing.units.SleepScorer
 
 
@@ -109,6 +111,9 @@ def _add_inspect(commands: Any) -> None:
 def _add_convert(commands: Any) -> None:
     parser = _command(commands, "convert", _convert, "Write a recording in the canonical form.")
     _add_recording(parser)
+    parser.add_argument(
+        "--resample", metavar="SECONDS", type=int, help="write longer epochs, such as 60 for minutes"
+    )
     parser.add_argument("--to", choices=("json", "csv"), default="json", help="which canonical form")
     parser.add_argument("--output", type=Path, help="write it here instead of standard output")
 
@@ -118,12 +123,17 @@ def _add_recording(parser: argparse.ArgumentParser) -> None:
     for name in ("unit", "device", "wear-site", "zone", "input-format", "epoch-seconds"):
         what = name.replace("-", " ")
         parser.add_argument(f"--{name}", help=f"the recording's {what}, where the file does not say it")
+    parser.add_argument("--since", metavar="DATE", help="the first local day wanted, such as 2024-03-31")
+    parser.add_argument("--until", metavar="DATE", help="the last local day wanted")
+    parser.add_argument(
+        "--source-priority", metavar="SOURCES", help="which source counts where several overlap: phone,watch"
+    )
+    parser.add_argument("--participant", help="which person of a file that holds several")
+    parser.add_argument("--first-time", metavar="HH:MM:SS", help="NHANES 2011-14: PAXFTIME of the header")
 
 
 def _add_wear(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--wear", choices=("detect", "as_recorded"), default="detect", help="how non-wear is found"
-    )
+    parser.add_argument("--wear", choices=WEAR_MODES, default="detect", help="how non-wear is found")
 
 
 def _add_embed(commands: Any) -> None:
@@ -202,8 +212,11 @@ def _inspect(arguments: Arguments) -> None:
 
 def _convert(arguments: Arguments) -> None:
     from preprocessing.readers import canonical_csv, canonical_json
+    from preprocessing.resampling import coarser
 
     recording = _recording(arguments)
+    if arguments.resample is not None:
+        recording = coarser(recording, arguments.resample)
     text = canonical_json.dumps(recording) if arguments.to == "json" else canonical_csv.dumps(recording)
     _write(text.rstrip("\n"), arguments.output)
 
@@ -211,12 +224,13 @@ def _convert(arguments: Arguments) -> None:
 def _recording(arguments: Arguments) -> Recording:
     from preprocessing.readers import hints_of, read
 
-    return read(arguments.file, hints_of(_given_hints(arguments)))
+    return read(arguments.file, hints_of(_given_hints(arguments), MAX_EPOCHS))
 
 
 def _given_hints(arguments: Arguments) -> dict[str, str]:
-    flags = {name: name for name in ("unit", "device", "wear_site", "zone", "epoch_seconds")}
-    flags["format"] = "input_format"  # --format is the answer's
+    from preprocessing.readers.hints import TEXT_HINTS
+
+    flags = {name: name for name in TEXT_HINTS} | {"format": "input_format"}  # --format is the answer's
     return {hint: value for hint, flag in flags.items() if (value := getattr(arguments, flag)) is not None}
 
 

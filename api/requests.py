@@ -14,8 +14,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from pat_runner.account import AnalyzeOptions
-from preprocessing.readers.assemble import MAX_EPOCHS
 from preprocessing.readers.canonical import CanonicalFields, from_fields, values_of
+from preprocessing.readers.hints import MAX_EPOCHS
 from preprocessing.recording import Recording
 from preprocessing.units import SleepScorer
 from preprocessing.wear import WearMode
@@ -23,7 +23,9 @@ from preprocessing.wear import WearMode
 __all__ = ["EmbedRequest", "ExplainRequest", "FhirRequest", "Options", "RecordingRequest"]
 
 MAX_WEEKS = 256
+MAX_JOURNEYS = 1000
 Text = Annotated[str, Field(max_length=128)]
+Texts = Annotated[list[Text], Field(max_length=MAX_EPOCHS, fail_fast=True)]
 Value = Annotated[float, Field(allow_inf_nan=False)] | None
 Row = Annotated[list[Value], Field(max_length=100_800, fail_fast=True)]
 
@@ -35,7 +37,7 @@ class _Request(BaseModel):
 class WeekOptions(_Request):
     """How wear is found, and how far apart the weeks start."""
 
-    wear: Literal["detect", "as_recorded"] = "detect"
+    wear: Literal["detect", "as_recorded", "choi2011", "troiano2008"] = "detect"
     stride_days: Annotated[int, Field(ge=1, le=7)] = 7
 
     def chosen(self) -> AnalyzeOptions:
@@ -55,9 +57,21 @@ class Options(WeekOptions):
         return replace(super().chosen(), profile=self.profile, scorer=scorer)
 
 
+class Travel(_Request):
+    """From an instant on the wearer's clock showed another zone."""
+
+    from_: Text = Field(alias="from")
+    zone: Text
+
+
 class _RecordingFields(_Request):
     start: Text | None = None
-    timestamps: Annotated[list[Text], Field(max_length=MAX_EPOCHS, fail_fast=True)] | None = None
+    timestamps: Texts | None = None
+    ends: Texts | None = None
+    sources: Texts | None = None
+    ids: Texts | None = None
+    sampling: Literal["irregular"] | None = None
+    travel: Annotated[list[Travel], Field(max_length=MAX_JOURNEYS, fail_fast=True)] = []
     zone: Text | None = None
     clock: Literal["wall"] | None = None
     epoch_seconds: int | None = None
@@ -73,6 +87,11 @@ class _RecordingFields(_Request):
             CanonicalFields(
                 start=self.start,
                 timestamps=self.timestamps,
+                ends=self.ends,
+                sources=self.sources,
+                ids=self.ids,
+                sampling=self.sampling,
+                travel=[(change.from_, change.zone) for change in self.travel],
                 zone=self.zone,
                 clock=self.clock,
                 epoch_seconds=self.epoch_seconds,

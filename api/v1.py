@@ -16,6 +16,7 @@ from api.problems import answer, problem
 from pat_runner.account import AnalyzeOptions
 from postprocessing.analysis import Analysis
 from preprocessing.readers import Hints, hints_of, read
+from preprocessing.readers.hints import TEXT_HINTS
 from preprocessing.recording import RecordingError, Refusal
 from preprocessing.units import SleepScorer
 from preprocessing.wear import WearMode
@@ -24,7 +25,7 @@ __all__ = ["FHIR_JSON", "router"]
 
 FHIR_JSON = "application/fhir+json"
 _PREFIX = "x-pat-"
-_HINTS = {"unit", "device", "wear-site", "zone", "epoch-seconds", "format"}
+_HINTS = {name.replace("_", "-") for name in TEXT_HINTS}
 _OPTIONS = {"wear", "profile", "scorer", "stride-days", "subject", "return"}
 _STRIDES = tuple("1234567")
 

@@ -21,6 +21,7 @@ __all__ = [
     "AnalyzeOptions",
     "ModelCard",
     "content_digest",
+    "minutes_of_sources",
     "provenance_of",
     "quality_of",
     "summary_of",
@@ -95,7 +96,16 @@ def summary_of(recording: Recording) -> RecordingSummary:
         unit=recording.unit,
         device=recording.device,
         wear_site=recording.wear_site,
+        sources=minutes_of_sources(recording),
     )
+
+
+def minutes_of_sources(recording: Recording) -> dict[str, float]:
+    """Minutes that each source gave most of, by name; empty for a recording of one device."""
+    if recording.source is None:
+        return {}
+    masks = {name: recording.source == place for place, name in enumerate(recording.sources)}
+    return {name: recording.minutes_of(mask) for name, mask in masks.items() if mask.any()}
 
 
 def quality_of(recording: Recording, wear: Wear) -> Quality:
@@ -111,6 +121,8 @@ def quality_of(recording: Recording, wear: Wear) -> Quality:
         duplicate_samples=tidying.duplicates,
         conflicting_samples=tidying.conflicts,
         inserted_epochs=tidying.gaps,
+        overlapping_samples=tidying.overlaps,
+        set_aside_samples=tidying.set_aside,
         flags=tuple(sorted(recording.flags | wear.flags)),
     )
 

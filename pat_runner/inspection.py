@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pat_runner.account import quality_of
+from pat_runner.account import minutes_of_sources, quality_of
 from pat_runner.pipeline import MAX_MISSING_FRACTION, no_weeks
 from postprocessing import circadian, sleep
 from postprocessing.analysis import METRICS, Metric, Quality
 from preprocessing.calendar import transitions
 from preprocessing.recording import Recording
+from preprocessing.runs import runs
 from preprocessing.wear import Wear, WearMode, assess
 from preprocessing.week import Week, weeks_of
 
 __all__ = ["inspect"]
 
-_DAYS_OF_A_WEEK = 7
+_MOST_SPANS = 20
 
 
 def inspect(recording: Recording, mode: WearMode = WearMode.DETECT) -> list[str]:
@@ -38,6 +39,22 @@ def _source(recording: Recording) -> Iterator[str]:
     yield f"format        {recording.source_format}"
     yield f"device        {recording.device}, worn at: {recording.wear_site}"
     yield f"unit          {recording.unit}, one value per {recording.epoch_seconds} s"
+    for source, first, stop in _spans(recording)[:_MOST_SPANS]:
+        yield f"source        {source}, epochs {first} to {stop - 1}"
+    if minutes := minutes_of_sources(recording):
+        yield "sources       " + ", ".join(f"{name} {count:.0f} min" for name, count in minutes.items())
+
+
+def _spans(recording: Recording) -> list[tuple[str, int, int]]:
+    """Unbroken stretches of epochs that one source gave, in order."""
+    if recording.source is None:
+        return []
+    found = [
+        (name, int(first), int(stop))
+        for place, name in enumerate(recording.sources)
+        for first, stop in zip(*runs(recording.source == place), strict=True)
+    ]
+    return sorted(found, key=lambda span: span[1])
 
 
 def _clock(recording: Recording) -> Iterator[str]:
@@ -45,6 +62,8 @@ def _clock(recording: Recording) -> Iterator[str]:
     yield f"end           {recording.end.isoformat()}"
     yield f"zone          {recording.zone or 'unknown (wall clock); give --zone'}"
     yield f"length        {recording.days:.2f} days, {recording.epochs} epochs"
+    for moved in recording.travel:
+        yield f"travel        clock of {moved.zone} from {moved.instant.isoformat()}"
     for change in transitions(recording.zone, recording.start, recording.end):
         yield f"clock change  {change.kind}, at {change.instant.isoformat()}"
 
@@ -58,6 +77,8 @@ def _kept(quality: Quality) -> Iterator[str]:
         "unsorted samples": quality.unsorted_samples,
         "duplicate samples": quality.duplicate_samples,
         "inserted epochs": quality.inserted_epochs,
+        "samples cut or dropped where another covers their time": quality.overlapping_samples,
+        "samples set aside": quality.set_aside_samples,
     }
     yield from (f"repaired      {count} {what}" for what, count in repaired.items() if count)
     yield from (f"flag          {flag}" for flag in quality.flags)
@@ -65,15 +86,10 @@ def _kept(quality: Quality) -> Iterator[str]:
 
 def _pat(recording: Recording, weeks: list[Week]) -> Iterator[str]:
     if absence := no_weeks(recording, weeks):
-        yield f"PAT           no: {absence.reason}. {absence.detail}{_advice(recording)}"
+        yield f"PAT           no: {absence.reason}. {absence.detail}"
     for week in weeks:
         verdict = "yes" if week.missing_fraction <= MAX_MISSING_FRACTION else "no: too_much_missing"
         yield f"PAT           week from {week.start.date()}: {verdict} ({week.missing_fraction:.1%} missing)"
-
-
-def _advice(recording: Recording) -> str:
-    lacking = _DAYS_OF_A_WEEK - recording.days
-    return f" Wear it {lacking:.0f} more days, from midnight to midnight." if lacking >= 1 else ""
 
 
 def _metrics(recording: Recording, wear: Wear) -> Iterator[str]:

@@ -21,6 +21,7 @@ from postprocessing.analysis import (
     WeekResult,
 )
 from postprocessing.explanation import Explanation, explained
+from preprocessing.calendar import midnights
 from preprocessing.recording import Recording
 from preprocessing.scaling import WEEK_MINUTES, Calibration, Scaling, per_recording
 from preprocessing.units import validity
@@ -39,6 +40,7 @@ __all__ = [
     "standardise",
 ]
 
+WEEK_DAYS = 7
 MAX_MISSING_FRACTION = 0.30  # of a week's minutes; more and PAT is absent (project choice)
 FloatWeeks = npt.NDArray[np.float32]  # (N, 10_080)
 
@@ -121,9 +123,18 @@ def no_weeks(recording: Recording, weeks: Sequence[Week]) -> Absence | None:
             Reason.INSUFFICIENT_DATA, f"PAT needs minutes; the epochs are {recording.epoch_seconds} s long."
         )
     if not weeks:
-        needed = "PAT needs 7 days from local midnight to local midnight"
-        return absent(Reason.INSUFFICIENT_DATA, f"{needed}; the recording has {recording.days:.1f} days.")
+        return absent(Reason.INSUFFICIENT_DATA, _days_to_come(recording))
     return None
+
+
+def _days_to_come(recording: Recording) -> str:
+    """What is lacking to a week, in words that a wearer can act on."""
+    days = max(0, len(midnights(recording)) - 1)
+    lacking = WEEK_DAYS - days
+    return (
+        f"PAT needs {WEEK_DAYS} days in a row from local midnight to local midnight; the recording has "
+        f"{days} of {WEEK_DAYS}: wear the device {lacking} more {'day' if lacking == 1 else 'days'}."
+    )
 
 
 def _result(week: Week, calibration: Calibration, outcome: Outcome | None, model: ModelCard) -> WeekResult:

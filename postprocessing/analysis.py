@@ -226,6 +226,9 @@ class RecordingSummary(_Document):
     unit: str
     device: str
     wear_site: str
+    sources: dict[str, float] = Field(
+        default_factory=dict
+    )  # minutes that each source gave, where several may
 
 
 class Quality(_Document):
@@ -240,6 +243,8 @@ class Quality(_Document):
     duplicate_samples: int
     conflicting_samples: int  # duplicates whose value differed from the one kept
     inserted_epochs: int
+    overlapping_samples: int = 0  # cut or dropped because another sample covers their time
+    set_aside_samples: int = 0  # not of this quantity, too long, or without a time zone
     flags: tuple[str, ...]
 
 
@@ -279,6 +284,8 @@ class WeekResult(_Document):
     def _embedding_or_reason(self) -> Self:
         if (self.embedding is None) == (self.absent is None):
             raise ValueError("a week holds either an embedding or a reason for its absence")
+        if self.calibration != "reference_cohort" and any(head.calibrated for head in self.predictions):
+            raise ValueError("a week scaled by itself carries no calibrated probability")
         return self
 
 

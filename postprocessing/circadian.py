@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
 
 from postprocessing.absence import Absence, Reason, absent
 from postprocessing.analysis import METRICS, Basis, Metric, MetricCode, Parameters, Rhythm
-from preprocessing.calendar import wall_clock_of
+from preprocessing.calendar import largest_shift, wall_clock_of
 from preprocessing.recording import BoolArray, FloatArray, Recording
 from preprocessing.units import WearSite, validity
 
@@ -34,6 +35,7 @@ __all__ = [
 
 IntArray = npt.NDArray[np.int64]
 
+LARGEST_SHIFT = timedelta(hours=1)  # project choice: a body follows an hour of travel as it follows DST
 DAY_MINUTES = 1_440
 DAY_SECONDS = 86_400
 VALID_HOUR_SECONDS = 1_800  # an hour counts with at least 30 valid minutes
@@ -230,14 +232,23 @@ COSINOR_METRICS = (
 
 def summarise(recording: Recording, worn: BoolArray) -> Rhythm:
     """Return the rest-activity rhythm of the ``worn`` (n,) epochs of ``recording``."""
-    allowed = validity(recording.unit, recording.wear_site)
-    if allowed.no_rhythm_reason is not None:
+    if why := _why_no_rhythm(recording):
         codes = STABILITY_METRICS + PROFILE_METRICS + COSINOR_METRICS
-        return Rhythm(metrics=_all_missing(recording, codes, absent(allowed.no_rhythm_reason)))
+        return Rhythm(metrics=_all_missing(recording, codes, why))
     valid = worn & recording.recorded
     maker = _Maker(recording, valid, ClockSeries.of(recording, valid))
     flags = ("hip_worn",) if recording.wear_site is WearSite.HIP else ()
     return Rhythm(metrics=(*maker.stability(), *maker.profile()), flags=flags)
+
+
+def _why_no_rhythm(recording: Recording) -> Absence | None:
+    allowed = validity(recording.unit, recording.wear_site)
+    if allowed.no_rhythm_reason is not None:
+        return absent(allowed.no_rhythm_reason)
+    if (shift := largest_shift(recording)) > LARGEST_SHIFT:
+        hours = shift.total_seconds() / 3600
+        return absent(Reason.ZONE_CHANGED, f"The wearer's clock was up to {hours:g} h away from the zone's.")
+    return None
 
 
 def _all_missing(recording: Recording, codes: tuple[MetricCode, ...], why: Absence) -> tuple[Metric, ...]:

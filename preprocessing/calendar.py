@@ -33,6 +33,7 @@ __all__ = [
     "Transition",
     "after",
     "elapsed_seconds",
+    "largest_shift",
     "locate",
     "midnight",
     "midnights",
@@ -190,6 +191,21 @@ def midnights(recording: Recording) -> list[datetime]:
     begins = [midnight(start.date() + timedelta(days=k), recording.zone) for k in range(days)]
     inside = [begin for begin in begins if elapsed_seconds(start, begin) >= 0 <= elapsed_seconds(begin, end)]
     return list(dict.fromkeys(inside))
+
+
+def largest_shift(recording: Recording) -> timedelta:
+    """Furthest that the wearer's clock stood from that of the recording's zone on a journey; 0 at home."""
+    if recording.zone is None or not recording.travel:
+        return timedelta()
+    home, end = zone_of(recording.zone), recording.end.astimezone(UTC)
+    stops = [*(change.instant for change in recording.travel[1:]), end]
+    shifts = [
+        abs(_offset(zone_of(change.zone), at) - _offset(home, at))
+        for change, stop in zip(recording.travel, stops, strict=True)
+        for at in (change.instant, min(stop, end) - _SECOND)
+        if change.instant < end
+    ]
+    return max(shifts, default=timedelta())
 
 
 def locate(labels: Labels, zone: str) -> Located:

@@ -16,7 +16,16 @@ import numpy.typing as npt
 
 from preprocessing.units import Device, Unit, WearSite
 
-__all__ = ["BoolArray", "Flag", "FloatArray", "Recording", "RecordingError", "Refusal", "Tidying"]
+__all__ = [
+    "BoolArray",
+    "Flag",
+    "FloatArray",
+    "Recording",
+    "RecordingError",
+    "Refusal",
+    "Tidying",
+    "ZoneChange",
+]
 
 EARLIEST_YEAR = 1900  # anonymised files carry dates such as 1918; they are flagged, not refused
 LATEST_YEAR = 2199
@@ -68,6 +77,10 @@ class Flag(StrEnum):
     CONSTANT_FLOOR = "constant_floor"  # the device hardly ever reports zero
     NONWEAR_NOT_ASSESSABLE = "nonwear_not_assessable"
     UNVERIFIED_FORMAT = "unverified_format"  # read by its description, unchecked against a vendor file
+    DATE_UNKNOWN = "date_unknown"  # the file has weekdays only; the dates shown are placeholders
+    ZONE_CHANGED = "zone_changed"  # the wearer travelled; clock times are those of ``zone``
+    RESAMPLED = "resampled"  # samples did not stand on whole epochs and were split by overlap
+    SPREAD_SAMPLES = "spread_samples"  # samples longer than an epoch were spread evenly over it
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,16 @@ class Tidying:
     duplicates: int = 0  # samples dropped because the same instant was already there
     conflicts: int = 0  # those of the duplicates that differed from the value kept
     gaps: int = 0  # epochs inserted as not recorded
+    overlaps: int = 0  # samples cut or dropped because another source covers their time
+    set_aside: int = 0  # samples that the recording cannot hold: another quantity, naive times, too long
+
+
+@dataclass(frozen=True)
+class ZoneChange:
+    """From ``instant`` (aware) on the wearer's clock showed ``zone``, an IANA name or a fixed offset."""
+
+    instant: datetime
+    zone: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +115,10 @@ class Recording:
 
     ``zone`` is an IANA name or a fixed offset such as ``+05:30``, and then ``start`` is aware;
     ``zone is None`` is wall clock without zone, and then ``start`` is naive (flag ``timezone_unknown``).
-    ``wear`` (n,) bool is present only if the device or the sender says what was worn.
+    ``wear`` (n,) bool is present only if the device or the sender says what was worn. ``source`` (n,) int8
+    says of each epoch which of ``sources`` gave most of it, -1 for none, where a recording was merged from
+    several. ``travel`` holds the zones that the wearer's clock showed, in order, where they differ from
+    ``zone``; all local times are those of ``zone``.
     """
 
     start: datetime
@@ -108,6 +134,9 @@ class Recording:
     markers: int = 0  # presses of the event button that the file reports
     flags: frozenset[Flag] = frozenset()
     tidying: Tidying = field(default_factory=Tidying)
+    source: npt.NDArray[np.int8] | None = None
+    sources: tuple[str, ...] = ()
+    travel: tuple[ZoneChange, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_clock()
@@ -161,6 +190,8 @@ class Recording:
             raise RecordingError(
                 Refusal.INVALID_FIELD, "expected one wear flag per value or none at all", where="wear"
             )
+        if self.source is not None and self.source.shape != values.shape:
+            raise TypeError("source must have one element per value")
 
     @property
     def epochs(self) -> int:

@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.recording import BoolArray, Flag, FloatArray, Recording
+from preprocessing.recording import BoolArray, Flag, FloatArray, Recording, RecordingError, Refusal
 from preprocessing.runs import runs
 from preprocessing.units import Unit, WearSite
 
@@ -34,10 +34,15 @@ _ACTIGRAPH = (Unit.ACTIGRAPH_AXIS1_COUNTS, Unit.ACTIGRAPH_7164_COUNTS)
 
 
 class WearMode(StrEnum):
-    """``detect`` applies a rule; ``as_recorded`` takes every recorded epoch as worn (for oracles)."""
+    """``detect`` applies the rule that fits; ``as_recorded`` takes every recorded epoch as worn.
+
+    The others name a rule, for counts of ActiGraph on the hip, which they were published for.
+    """
 
     DETECT = "detect"
     AS_RECORDED = "as_recorded"
+    CHOI_2011 = "choi2011"
+    TROIANO_2008 = "troiano2008"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,19 +71,38 @@ def assess(recording: Recording, mode: WearMode = WearMode.DETECT) -> Wear:
 
     ``as_recorded`` on demand; ``device_flags`` of the sender; ``not_assessable`` for a device that hardly
     ever shows zero; ``choi2011`` for ActiGraph counts on the hip; ``wrist_zero_run_720`` for all others,
-    because an unknown site may be a wrist.
+    because an unknown site may be a wrist. Raises RecordingError ``invalid_field`` for a rule that was not
+    published for the device and its site.
     """
     recorded = recording.recorded
     if mode is WearMode.AS_RECORDED:
         return Wear(mode.value, recorded)
+    if mode is not WearMode.DETECT:
+        return _by_named_rule(recording, mode)
     if recording.wear is not None:
         return Wear("device_flags", recording.wear & recorded)
     if Flag.CONSTANT_FLOOR in recording.flags:
         return Wear("not_assessable", recorded, frozenset({Flag.NONWEAR_NOT_ASSESSABLE}))
-    if recording.wear_site is WearSite.HIP and recording.unit in _ACTIGRAPH:
-        return Wear("choi2011", recorded & ~choi_nonwear(recording.values, recording.epoch_seconds))
+    if _fits_zero_rules(recording):
+        return _by_named_rule(recording, WearMode.CHOI_2011)
     off = _long_runs(recording.values == 0, _epochs(WRIST_ZERO_MINUTES, recording.epoch_seconds))
     return Wear(f"wrist_zero_run_{WRIST_ZERO_MINUTES}", recorded & ~off)
+
+
+def _fits_zero_rules(recording: Recording) -> bool:
+    return recording.wear_site is WearSite.HIP and recording.unit in _ACTIGRAPH
+
+
+def _by_named_rule(recording: Recording, mode: WearMode) -> Wear:
+    if not _fits_zero_rules(recording):
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            f"expected ActiGraph counts from the hip for wear {mode}, which would take sleep on a wrist for "
+            "non-wear; state the wear site, or use detect",
+            where="wear",
+        )
+    rule = choi_nonwear if mode is WearMode.CHOI_2011 else troiano_nonwear
+    return Wear(mode.value, recording.recorded & ~rule(recording.values, recording.epoch_seconds))
 
 
 def choi_nonwear(counts: FloatArray, epoch_seconds: int, rule: ChoiRule = CHOI_2011) -> BoolArray:

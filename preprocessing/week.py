@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -17,6 +18,7 @@ __all__ = ["Week", "resolves_minutes", "weeks_of"]
 
 _DAYS = 7
 _DAY_MINUTES = 1440
+_MINUTE_SECONDS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +52,8 @@ class Week:
 
 
 def resolves_minutes(recording: Recording) -> bool:
-    """Whether whole epochs make up a minute, as the grid needs; 120 s or 7 s epochs do not."""
-    return 60 % recording.epoch_seconds == 0
+    """Whether epochs are no longer than the minutes of the grid."""
+    return recording.epoch_seconds <= _MINUTE_SECONDS
 
 
 def weeks_of(recording: Recording, worn: BoolArray, stride_days: int = 7) -> list[Week]:
@@ -59,7 +61,8 @@ def weeks_of(recording: Recording, worn: BoolArray, stride_days: int = 7) -> lis
 
     ``worn`` (n,) bool masks non-wear. A week is complete when the recording covers all its minutes; what
     comes before the first midnight or after the last complete week is left out, never padded or rotated. No
-    weeks where the epochs do not make up minutes (``resolves_minutes``).
+    weeks where an epoch is longer than a minute (``resolves_minutes``); one that crosses the border of two
+    minutes is split by overlap.
     """
     if stride_days < 1:
         raise ValueError(f"expected a stride of at least 1 day, found {stride_days}")
@@ -73,38 +76,67 @@ def weeks_of(recording: Recording, worn: BoolArray, stride_days: int = 7) -> lis
 
 def _week(recording: Recording, worn: BoolArray, day: date) -> Week:
     start, end = midnight(day, recording.zone), midnight(day + timedelta(days=_DAYS), recording.zone)
-    minute, chosen, dropped = _minutes(recording, start, end, day)
-    values = np.where(worn[chosen], recording.values[chosen], np.nan)
-    counts = _per_minute(minute, values, recording)
+    minute, parts, dropped = _minutes(recording, start, end, day)
+    counts = _per_minute(minute, parts.of(recording, worn), recording)
     missing = np.isnan(counts)
     changes = transitions(recording.zone, start, end)
     kind = changes[0].kind if changes else None
     return Week(start, end, recording.zone, counts, ~missing, missing, kind, dropped)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """Parts ``first`` to ``stop`` of a recording whose epochs are each cut in ``per_epoch`` equal parts."""
+
+    first: int
+    stop: int
+    per_epoch: int
+
+    def of(self, recording: Recording, worn: BoolArray) -> FloatArray:
+        """Values (stop - first,) of the parts, NaN where not worn; an amount is shared among its parts."""
+        epochs = slice(self.first // self.per_epoch, -(-self.stop // self.per_epoch))
+        values = np.where(worn[epochs], recording.values[epochs], np.nan)
+        shares = values if recording.unit.is_rate else values / self.per_epoch
+        skip = self.first - epochs.start * self.per_epoch
+        return np.repeat(shares, self.per_epoch)[skip : skip + self.stop - self.first]
+
+
 def _minutes(
     recording: Recording, start: datetime, end: datetime, day: date
-) -> tuple[npt.NDArray[np.int64], slice, int]:
-    """Return the minute of the week (n,) of each epoch that starts in [start, end), and those epochs.
+) -> tuple[npt.NDArray[np.int64], _Parts, int]:
+    """Return the minute of the week (n,) of each part that starts in [start, end), and those parts.
 
-    Epochs of a second pass get minute -1; the third value is how many minutes they cover.
+    Parts of a second pass get minute -1; the third value is how many minutes they cover.
     """
-    step = recording.epoch_seconds
+    step = _part_seconds(recording)
     first, last = (-(-elapsed_seconds(recording.start, edge) // step) for edge in (start, end))
     seconds = np.arange(first, last, dtype=np.int64) * step
     labels = wall_clock(recording.start, recording.zone, seconds)
-    minute = (labels - np.datetime64(day, "s")).astype(np.int64) // 60
+    minute = (labels - np.datetime64(day, "s")).astype(np.int64) // _MINUTE_SECONDS
     again = np.zeros(labels.size, dtype=np.bool_)
     again[1:] = labels[1:] <= np.maximum.accumulate(labels)[:-1]
     minute[again] = -1
-    return minute, slice(first, last), int(again.sum()) * step // 60
+    parts = _Parts(first, last, recording.epoch_seconds // step)
+    return minute, parts, int(again.sum()) * step // _MINUTE_SECONDS
+
+
+def _part_seconds(recording: Recording) -> int:
+    """Seconds of the parts that an epoch is cut in so that none crosses a minute.
+
+    Epochs that make up minutes stay whole, even where they begin off the minute: each belongs to the minute
+    that it begins in, because cutting would smear it over two.
+    """
+    epoch = recording.epoch_seconds
+    if _MINUTE_SECONDS % epoch == 0:
+        return epoch
+    return math.gcd(epoch, _MINUTE_SECONDS, recording.start.second)
 
 
 def _per_minute(
     minute: npt.NDArray[np.int64], values: FloatArray, recording: Recording
 ) -> npt.NDArray[np.float32]:
-    """Sum (counts, steps, MIMS) or average (rates) epochs into (10_080,); NaN unless all are there."""
-    per_minute = 60 // recording.epoch_seconds
+    """Sum (counts, steps, MIMS) or average (rates) parts into (10_080,); NaN unless all are there."""
+    per_minute = _MINUTE_SECONDS // _part_seconds(recording)
     kept = minute >= 0
     counts = np.bincount(minute[kept], weights=values[kept], minlength=WEEK_MINUTES)
     counts[np.bincount(minute[kept], minlength=WEEK_MINUTES) != per_minute] = np.nan

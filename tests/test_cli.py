@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import cli
+from preprocessing.readers import read
+from preprocessing.recording import RecordingError
 from preprocessing.units import SleepScorer
+from preprocessing.wear import WearMode
 from tests.e2e.server import DEMO
 from tests.shared import ROOT
 
@@ -108,6 +111,7 @@ def test_a_fault_of_ours_is_not_dressed_up_as_a_refusal(monkeypatch):
 
 def test_the_scorers_offered_are_those_that_exist():
     assert set(cli.SCORERS) == set(SleepScorer)
+    assert set(cli.WEAR_MODES) == set(WearMode)
 
 
 def test_inspect_says_what_was_understood_and_what_is_possible_but_no_value(capsys):
@@ -125,7 +129,56 @@ def test_inspect_tells_a_short_recording_how_much_is_lacking(capsys, tmp_path):
     (tmp_path / "short.awd").write_text("\n".join(lines[: 7 + 2 * 1440]))
     _, out, _ = run(capsys, "inspect", tmp_path / "short.awd")
     assert "PAT           no: insufficient_data." in out
-    assert "Wear it 5 more days" in out
+    assert "has 1 of 7: wear the device 6 more days" in out
+
+
+def test_inspect_names_the_sources_the_spans_and_the_journeys(capsys, tmp_path):
+    hours = [f"2024-01-01T{hour:02d}:00:00Z" for hour in range(4)]
+    document = {
+        "zone": "Etc/UTC",
+        "epoch_seconds": 60,
+        "unit": "steps",
+        "timestamps": hours[:3],
+        "ends": hours[1:],
+        "values": [60, 120, 0],
+        "sources": ["watch", "phone", "watch"],
+        "travel": [{"from": "2024-01-01T01:00:00Z", "zone": "Asia/Tokyo"}],
+    }
+    (tmp_path / "steps.json").write_text(json.dumps(document))
+    _, out, _ = run(capsys, "inspect", tmp_path / "steps.json")
+    assert "sources       watch 120 min, phone 60 min" in out
+    assert "source        phone, epochs 60 to 119" in out
+    assert "travel        clock of Asia/Tokyo from 2024-01-01T01:00:00+00:00" in out
+    _, out, _ = run(capsys, "analyze", tmp_path / "steps.json")
+    assert json.loads(out)["recording"]["sources"] == {"watch": 120, "phone": 60}
+
+
+def test_days_of_a_recording_may_be_chosen(capsys):
+    zone = ["--zone", "Europe/Berlin", "--since", "2024-05-15", "--until", "2024-05-16"]
+    _, out, _ = run(capsys, "inspect", EXAMPLES / "week.awd", *zone)
+    assert "start         2024-05-15T00:00:00+02:00" in out
+    assert "end           2024-05-17T00:00:00+02:00" in out
+    status, _, err = run(capsys, "inspect", EXAMPLES / "week.awd", "--since", "tomorrow")
+    assert (status, err) == (1, "pat: expected since as a date such as 2024-03-31\n")
+    status, _, err = run(capsys, "inspect", EXAMPLES / "week.awd", "--since", "2030-01-01")
+    assert status == 1
+    assert "choose other days" in err
+
+
+def test_a_hint_that_the_format_cannot_use_is_refused(capsys):
+    status, _, err = run(capsys, "inspect", EXAMPLES / "week.awd", "--participant", "21005")
+    assert status == 1
+    assert "expected the hint participant only with the formats nhanes" in err
+
+
+def test_the_command_reads_more_epochs_than_a_door_does(capsys, tmp_path):
+    fields = {"start": "2024-01-01", "clock": "wall", "epoch_seconds": 1, "unit": "counts"}
+    fields["start"] = "2024-01-01T00:00:00"
+    (tmp_path / "long.json").write_text(json.dumps({**fields, "values": [1] * 400_001}))
+    with pytest.raises(RecordingError, match="use the pat command"):
+        read(tmp_path / "long.json")
+    _, out, _ = run(capsys, "inspect", tmp_path / "long.json")
+    assert "400001 epochs" in out
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])

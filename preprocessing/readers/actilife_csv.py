@@ -19,7 +19,8 @@ from preprocessing.readers.actigraph import family_of, unit_of_counts
 from preprocessing.readers.assemble import Description, Series, recording_of, serial_of
 from preprocessing.readers.columns import columns_of, names_of, numbers_of, text_of
 from preprocessing.readers.hints import Hints, settle, settle_device
-from preprocessing.readers.timeline import Samples, in_file_order, parse, regular, start_of
+from preprocessing.readers.stamps import in_file_order, parse, start_of
+from preprocessing.readers.timeline import Samples, regular
 from preprocessing.recording import Flag, FloatArray, Recording, RecordingError, Refusal
 from preprocessing.units import WearSite
 
@@ -63,7 +64,7 @@ def read(data: bytes, hints: Hints) -> Recording:
     """Read one ActiLife CSV; RecordingError says what is missing or wrong."""
     parts = text_of(data).split("\n", _HEADER_LINES)
     header = _header(parts)
-    columns = _columns(parts[_HEADER_LINES])
+    columns = _columns(parts[_HEADER_LINES], hints.max_epochs)
     family = family_of(header.model)
     description = Description(
         zone=hints.zone,
@@ -75,7 +76,7 @@ def read(data: bytes, hints: Hints) -> Recording:
         serial=header.serial,
         flags=frozenset({Flag.UNVERIFIED_FORMAT}),
     )
-    return recording_of(description, _series(columns, header, hints.zone))
+    return recording_of(description, _series(columns, header, hints))
 
 
 def _header(parts: list[str]) -> _Header:
@@ -167,17 +168,17 @@ def _no_date(where: str) -> RecordingError:
     )
 
 
-def _columns(body: str) -> dict[str, Sequence[str]]:
+def _columns(body: str, limit: int) -> dict[str, Sequence[str]]:
     """The columns by name; without a row of names the first of one to three is the vertical axis."""
     first, _, rest = body.partition("\n")
     if any(letter.isalpha() for letter in first[:_LONGEST_LINE]):
         names = names_of(first.rstrip())
         if _AXIS in names and (_DAY in names) == (_CLOCK in names):
-            return dict(zip(names, columns_of(rest, len(names)), strict=True))
+            return dict(zip(names, columns_of(rest, len(names), limit), strict=True))
     else:
         width = first.count(",") + 1
         if width <= _MOST_UNNAMED:
-            return {_AXIS: columns_of(body, width)[0]}
+            return {_AXIS: columns_of(body, width, limit)[0]}
     raise RecordingError(
         Refusal.INVALID_FIELD,
         "expected a row of column names with Axis1, and Date and Time both or neither, or up to three axes "
@@ -186,27 +187,27 @@ def _columns(body: str) -> dict[str, Sequence[str]]:
     )
 
 
-def _series(columns: dict[str, Sequence[str]], header: _Header, zone: str | None) -> Series:
+def _series(columns: dict[str, Sequence[str]], header: _Header, hints: Hints) -> Series:
     """Regular epochs of the device's own clock, by the times of the rows where there are any."""
     values = numbers_of([cell.strip() for cell in columns[_AXIS]], _AXIS)
-    start = start_of(header.start, zone)
+    start = start_of(header.start, hints.zone)
     if _DAY not in columns:
         return Series(start, values)
-    series = _timed(columns, header, values)
+    series = _timed(columns, header, values, hints.max_epochs)
     if series.start != start_of(header.start, None):
         raise RecordingError(
             Refusal.INVALID_FIELD,
             "expected the first row at Start Date and Start Time, found another time; export again",
             where="Date",
         )
-    return series if zone is None else replace(series, start=start, flags=frozenset())
+    return series if hints.zone is None else replace(series, start=start, flags=frozenset())
 
 
-def _timed(columns: dict[str, Sequence[str]], header: _Header, values: FloatArray) -> Series:
+def _timed(columns: dict[str, Sequence[str]], header: _Header, values: FloatArray, limit: int) -> Series:
     days = {cell: _day(cell.strip(), header.order, "Date") for cell in set(columns[_DAY])}
     clocks = {cell: _clock(cell.strip(), "Time") for cell in set(columns[_CLOCK])}
     labels = [
         f"{days[day]}T{clocks[clock]}" for day, clock in zip(columns[_DAY], columns[_CLOCK], strict=True)
     ]
     micros = in_file_order(parse(labels, "Date"), None)
-    return regular(Samples(micros, values), header.epoch_seconds, None)
+    return regular(Samples(micros, values), header.epoch_seconds, None, limit)

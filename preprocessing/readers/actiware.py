@@ -24,9 +24,11 @@ import numpy as np
 
 from preprocessing.calendar import zone_of
 from preprocessing.readers.assemble import Description, recording_of, serial_of
+from preprocessing.readers.cells import distinct
 from preprocessing.readers.columns import numbers_of
 from preprocessing.readers.hints import Hints, settle, settle_device
-from preprocessing.readers.timeline import Samples, epoch_seconds_of, in_file_order, parse, regular, start_of
+from preprocessing.readers.stamps import in_file_order, parse, start_of
+from preprocessing.readers.timeline import Samples, epoch_seconds_of, regular
 from preprocessing.readers.vendor_table import (
     cells_of,
     date_order_of,
@@ -122,7 +124,7 @@ def looks_like(head: str | bytes) -> bool:
 
 def read(data: bytes, hints: Hints) -> Recording:
     """Read one Actiware export; RecordingError says what is missing or wrong."""
-    export = _parts(vendor_text(data))
+    export = _parts(vendor_text(data), hints.max_epochs)
     words, columns = export.words, export.columns
     dates, times = columns[words.date], columns[words.time]
     labels = labels_of(dates, times, date_order_of(dates, words.date))
@@ -140,10 +142,10 @@ def read(data: bytes, hints: Hints) -> Recording:
         flags=_flags(words, times),
     )
     samples = Samples(micros, _counts(export), _wear(export))
-    return recording_of(description, regular(samples, description.epoch_seconds, zone))
+    return recording_of(description, regular(samples, description.epoch_seconds, zone, hints.max_epochs))
 
 
-def _parts(text: str) -> _Export:
+def _parts(text: str, limit: int) -> _Export:
     """Find the epoch table and split the file at it."""
     if not looks_like(text):
         raise RecordingError(
@@ -156,7 +158,7 @@ def _parts(text: str) -> _Export:
         if words is not None and words.activity in names:
             _check_names(names, words)
             header = _header(text[: found.start()], separator)
-            columns = named_columns(text[found.end() :], separator, names, words.columns)
+            columns = named_columns(text[found.end() :], separator, names, words.columns, limit)
             comma = separator == ";" or words is not _ENGLISH
             return _Export(words, header, columns, comma)
     raise RecordingError(
@@ -239,10 +241,11 @@ def _zone(stated: str | None, hint: str | None, label: str) -> str | None:
 
 def _counts(export: _Export) -> FloatArray:
     """Counts (n,) float64, NaN where not recorded or excluded by the scorer."""
-    cells = ["" if cell in _MISSING else cell for cell in export.columns[export.words.activity]]
+    written, which = distinct(export.columns[export.words.activity])
+    cells = ["" if cell in _MISSING else cell for cell in written]
     if export.decimal_comma:
         cells = [cell.replace(",", ".", 1) for cell in cells]
-    values = numbers_of(cells, export.words.activity)
+    values = numbers_of(cells, export.words.activity)[which]
     status = _column(export, export.words.status)
     if status:
         values[np.array([cell == export.words.excluded for cell in status])] = np.nan

@@ -22,7 +22,8 @@ from preprocessing.calendar import Instants
 from preprocessing.readers.assemble import Description, recording_of, serial_of
 from preprocessing.readers.columns import numbers_of
 from preprocessing.readers.hints import Hints, settle, settle_device
-from preprocessing.readers.timeline import Samples, epoch_seconds_of, in_file_order, parse, regular
+from preprocessing.readers.stamps import in_file_order, parse
+from preprocessing.readers.timeline import Samples, epoch_seconds_of, regular
 from preprocessing.readers.vendor_table import (
     DateOrder,
     cells_of,
@@ -52,7 +53,7 @@ def looks_like(head: str | bytes) -> bool:
 
 def read(data: bytes, hints: Hints) -> Recording:
     """Read one ActTrust report; RecordingError says what is missing or wrong."""
-    header, columns = _parts(vendor_text(data))
+    header, columns = _parts(vendor_text(data), hints.max_epochs)
     stated, presses = _interval(header), columns.get(_EVENT, ())
     markers = presses_of(presses, frozenset(), _EVENT)
     micros = in_file_order(parse(_labels(columns[_TIME]), _TIME), hints.zone)
@@ -68,10 +69,12 @@ def read(data: bytes, hints: Hints) -> Recording:
         markers=markers,
     )
     samples = Samples(micros, numbers_of(columns[_COUNTS], _COUNTS))
-    return recording_of(description, regular(samples, description.epoch_seconds, hints.zone))
+    return recording_of(
+        description, regular(samples, description.epoch_seconds, hints.zone, hints.max_epochs)
+    )
 
 
-def _parts(text: str) -> tuple[dict[str, str], dict[str, list[str]]]:
+def _parts(text: str, limit: int) -> tuple[dict[str, str], dict[str, Sequence[str]]]:
     """Split into the needed lines of the header and the columns of the table by name."""
     table = _TABLE.search(text)
     if not looks_like(text) or table is None:
@@ -87,7 +90,7 @@ def _parts(text: str) -> tuple[dict[str, str], dict[str, list[str]]]:
             "expected a column PIM beside DATE/TIME, and no column twice; record or export in mode PIM",
             where="header",
         )
-    columns = named_columns(text[table.end() :], ";", names, (_TIME, _EVENT, _COUNTS))
+    columns = named_columns(text[table.end() :], ";", names, (_TIME, _EVENT, _COUNTS), limit)
     return _header(text[: table.start()]), columns
 
 
@@ -96,7 +99,7 @@ def _header(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs if name.strip() in _NAMES}
 
 
-def _labels(stamps: Sequence[str]) -> list[str]:
+def _labels(stamps: Sequence[str]) -> Sequence[str]:
     """ISO 8601 labels of ``05/01/2024 08:59:00``: the fifth of January."""
     parts = [stamp.partition(" ") for stamp in stamps]
     return labels_of([day for day, _, _ in parts], [time for _, _, time in parts], DateOrder.DAY_FIRST)

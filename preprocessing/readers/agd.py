@@ -23,7 +23,6 @@ import numpy as np
 from preprocessing.calendar import Instants
 from preprocessing.readers.actigraph import family_of, unit_of_counts
 from preprocessing.readers.assemble import (
-    MAX_EPOCHS,
     Description,
     Series,
     recording_of,
@@ -31,7 +30,8 @@ from preprocessing.readers.assemble import (
     too_many_epochs,
 )
 from preprocessing.readers.hints import Hints, epoch_of, settle, settle_device
-from preprocessing.readers.timeline import Samples, regular, start_of
+from preprocessing.readers.stamps import start_of
+from preprocessing.readers.timeline import Samples, regular
 from preprocessing.recording import EARLIEST_YEAR, LATEST_YEAR, Recording, RecordingError, Refusal
 from preprocessing.units import WearSite
 
@@ -71,7 +71,7 @@ def read(data: bytes, hints: Hints) -> Recording:
     _check_container(data)
     with _opened(data) as database:
         settings = _settings(database)
-        samples = _samples(database)
+        samples = _samples(database, hints.max_epochs)
     family = family_of(settings.get("devicename", ""))
     description = Description(
         zone=hints.zone,
@@ -82,12 +82,15 @@ def read(data: bytes, hints: Hints) -> Recording:
         source_format=FORMAT,
         serial=serial_of(settings.get("deviceserial", "")),
     )
-    return recording_of(description, _series(samples, description))
+    return recording_of(description, _series(samples, description, hints.max_epochs))
 
 
 def _check_container(data: bytes) -> None:
     if len(data) > _LARGEST:
-        raise too_many_epochs()
+        raise RecordingError(
+            Refusal.TOO_MANY_EPOCHS,
+            f"expected an AGD file of at most {_LARGEST // 2**20} MiB; send a shorter span",
+        )
     if not data.startswith(_SIGNATURE) or len(data) < _SMALLEST_PAGE:
         raise _not_an_agd()
 
@@ -145,13 +148,13 @@ def _settings(database: sqlite3.Connection) -> dict[str, str]:
     return settings
 
 
-def _samples(database: sqlite3.Connection) -> Samples:
+def _samples(database: sqlite3.Connection, limit: int) -> Samples:
     """Local times and counts of all epochs, as the file orders them."""
-    rows = database.execute(_DATA, (MAX_EPOCHS + 1,)).fetchall()
+    rows = database.execute(_DATA, (limit + 1,)).fetchall()
     if not rows:
         raise RecordingError(Refusal.NO_SAMPLES, "expected epochs in table data, found none", where="data")
-    if len(rows) > MAX_EPOCHS:
-        raise too_many_epochs()
+    if len(rows) > limit:
+        raise too_many_epochs(limit)
     ticks, counts = zip(*rows, strict=True)
     if not set(map(type, counts)) <= {int, float, type(None)}:
         raise RecordingError(Refusal.INVALID_FIELD, "expected numbers or nothing in axis1", where="axis1")
@@ -190,9 +193,9 @@ def _wear_site(limb: str, hints: Hints) -> WearSite:
     return settle("wear_site", stated, hints.wear_site) or WearSite.UNKNOWN
 
 
-def _series(samples: Samples, description: Description) -> Series:
+def _series(samples: Samples, description: Description, limit: int) -> Series:
     """Regular epochs of the device's own clock, which runs on through clock changes of the zone."""
-    series = regular(samples, description.epoch_seconds, None)
+    series = regular(samples, description.epoch_seconds, None, limit)
     if description.zone is None:
         return series
     start = start_of(series.start.isoformat(), description.zone)

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 
-from preprocessing.recording import BoolArray, Flag, FloatArray, Recording, RecordingError, Refusal, Tidying
+from preprocessing.calendar import after, elapsed_seconds, midnight
+from preprocessing.recording import (
+    BoolArray,
+    Flag,
+    FloatArray,
+    Recording,
+    RecordingError,
+    Refusal,
+    Tidying,
+    ZoneChange,
+)
 from preprocessing.units import Device, Unit, WearSite
 
 __all__ = [
     "LARGEST_VALUE",
-    "MAX_EPOCHS",
     "Description",
     "Series",
+    "clipped",
     "recording_of",
     "serial_of",
     "too_many_epochs",
 ]
 
-MAX_EPOCHS = 400_000  # four weeks and a half of 7 s epochs, nine months of minutes
 LARGEST_VALUE = 1e6  # no device counts further in an hour; beyond it the column is not activity
 _FIRST_PLAUSIBLE_YEAR = 1990  # wearable recorders with memory; anonymised files carry earlier dates
 _CLOCK_SLACK = timedelta(days=1)
@@ -33,7 +43,7 @@ _FLOOR_ZERO_SHARE = (
 
 @dataclass(frozen=True)
 class Description:
-    """What is known about a recording beside its samples."""
+    """What is known about a recording beside its samples; RecordingError for an epoch below a second."""
 
     zone: str | None
     epoch_seconds: int
@@ -45,6 +55,12 @@ class Description:
     markers: int = 0
     flags: frozenset[Flag] = frozenset()
 
+    def __post_init__(self) -> None:
+        if self.epoch_seconds < 1:
+            raise RecordingError(
+                Refusal.NO_EPOCH_INFORMATION, "expected epochs of at least 1 second", where="epoch_seconds"
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class Series:
@@ -55,12 +71,13 @@ class Series:
     wear: BoolArray | None = None
     tidying: Tidying = field(default_factory=Tidying)
     flags: frozenset[Flag] = frozenset()
+    source: npt.NDArray[np.int8] | None = None  # (n,), index into sources
+    sources: tuple[str, ...] = ()
+    travel: tuple[ZoneChange, ...] = ()
 
 
 def recording_of(description: Description, series: Series) -> Recording:
-    """Build the Recording; RecordingError for too many epochs or values outside 0 to 1,000,000."""
-    if series.values.size > MAX_EPOCHS:
-        raise too_many_epochs()
+    """Build the Recording; RecordingError for values outside 0 to 1,000,000."""
     outside = int((series.values > LARGEST_VALUE).sum() + (series.values < 0).sum())
     if outside:
         raise RecordingError(
@@ -81,26 +98,71 @@ def recording_of(description: Description, series: Series) -> Recording:
         source_format=description.source_format,
         serial=description.serial,
         markers=description.markers,
-        flags=description.flags | series.flags | _observed(description, series),
+        flags=description.flags
+        | series.flags
+        | _observed(series.start, description.zone, description.epoch_seconds, series.values),
         tidying=series.tidying,
+        source=series.source,
+        sources=series.sources,
+        travel=series.travel,
     )
 
 
-def too_many_epochs() -> RecordingError:
-    """The refusal of a recording beyond ``MAX_EPOCHS``."""
+def too_many_epochs(limit: int) -> RecordingError:
+    """The refusal of a recording of more than ``limit`` epochs."""
     return RecordingError(
         Refusal.TOO_MANY_EPOCHS,
-        f"expected at most {MAX_EPOCHS:,} epochs from first to last, found more; send a shorter span",
+        f"expected at most {limit:,} epochs from first to last, found more; send a shorter span, choose one "
+        "with since and until, or use the pat command",
         where="values",
     )
 
 
-def _observed(description: Description, series: Series) -> frozenset[Flag]:
-    recorded = series.values[~np.isnan(series.values)]
-    lasts = recorded.size * description.epoch_seconds >= _FLOOR_SECONDS
+def clipped(recording: Recording, since: date | None, until: date | None) -> Recording:
+    """Keep the epochs that begin on the local days from ``since`` to ``until``, both included.
+
+    Raises RecordingError ``no_samples`` where none does.
+    """
+    first, stop = _range(recording, since, until)
+    if first >= stop:
+        raise RecordingError(
+            Refusal.NO_SAMPLES, "expected epochs from since to until, found none; choose other days"
+        )
+    if (first, stop) == (0, recording.epochs):
+        return recording
+    start, values = (
+        after(recording.start, timedelta(seconds=first * recording.epoch_seconds)),
+        recording.values[first:stop],
+    )
+    return replace(
+        recording,
+        start=start,
+        values=values,
+        wear=None if recording.wear is None else recording.wear[first:stop],
+        source=None if recording.source is None else recording.source[first:stop],
+        flags=(recording.flags - _VISIBLE)
+        | _observed(start, recording.zone, recording.epoch_seconds, values),
+    )
+
+
+def _range(recording: Recording, since: date | None, until: date | None) -> tuple[int, int]:
+    step, zone = recording.epoch_seconds, recording.zone
+    first = 0 if since is None else -(-elapsed_seconds(recording.start, midnight(since, zone)) // step)
+    if until is None:
+        return max(first, 0), recording.epochs
+    end = midnight(until + timedelta(days=1), zone)
+    return max(first, 0), min(recording.epochs, -(-elapsed_seconds(recording.start, end) // step))
+
+
+_VISIBLE = frozenset({Flag.IMPLAUSIBLE_DATE, Flag.ALL_MISSING, Flag.NO_MOVEMENT, Flag.CONSTANT_FLOOR})
+
+
+def _observed(start: datetime, zone: str | None, epoch_seconds: int, values: FloatArray) -> frozenset[Flag]:
+    recorded = values[~np.isnan(values)]
+    lasts = recorded.size * epoch_seconds >= _FLOOR_SECONDS
     seen = {
-        Flag.TIMEZONE_UNKNOWN: description.zone is None,
-        Flag.IMPLAUSIBLE_DATE: _implausible(series.start),
+        Flag.TIMEZONE_UNKNOWN: zone is None,
+        Flag.IMPLAUSIBLE_DATE: _implausible(start),
         Flag.ALL_MISSING: recorded.size == 0,
         Flag.NO_MOVEMENT: recorded.size > 0 and not recorded.any(),
         Flag.CONSTANT_FLOOR: lasts and float((recorded == 0).mean()) < _FLOOR_ZERO_SHARE,

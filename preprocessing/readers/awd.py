@@ -20,7 +20,6 @@ import re
 import numpy as np
 
 from preprocessing.readers.assemble import (
-    MAX_EPOCHS,
     Description,
     Series,
     recording_of,
@@ -28,7 +27,7 @@ from preprocessing.readers.assemble import (
     too_many_epochs,
 )
 from preprocessing.readers.hints import Format, Hints, settle, settle_device
-from preprocessing.readers.timeline import start_of
+from preprocessing.readers.stamps import start_of
 from preprocessing.recording import Flag, FloatArray, Recording, RecordingError, Refusal
 from preprocessing.units import Device, Unit, WearSite
 
@@ -59,7 +58,7 @@ def _is_header(lines: list[str]) -> bool:
 
 def read(data: bytes, hints: Hints) -> Recording:
     """Read one AWD file; RecordingError says what is missing or wrong."""
-    lines = _lines(data)
+    lines = _lines(data, hints.max_epochs)
     values, markers = _epochs(lines[_HEADER_LINES:])
     epoch_seconds, flags = _epoch_length(lines[3].strip(), hints)
     description = Description(
@@ -76,10 +75,10 @@ def read(data: bytes, hints: Hints) -> Recording:
     return recording_of(description, Series(start_of(_start(lines), hints.zone), values))
 
 
-def _lines(data: bytes) -> list[str]:
+def _lines(data: bytes, limit: int) -> list[str]:
     """Lines of the file without the empty ones at its end; names may be in any 8-bit code page."""
-    if data.count(b"\n") > MAX_EPOCHS + 2 * _HEADER_LINES:
-        raise too_many_epochs()
+    if data.count(b"\n") > limit + 2 * _HEADER_LINES:
+        raise too_many_epochs(limit)
     lines = data.decode("latin-1").rstrip().split("\n")
     if len(lines) <= 3 or not _is_header(lines):
         raise RecordingError(

@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from preprocessing.readers.assemble import Description, Series, recording_of, too_many_epochs
+from preprocessing.readers.assemble import Description, Series, recording_of
+from preprocessing.readers.cells import columns_from
 from preprocessing.readers.columns import columns_of, names_of, numbers_of, text_of
 from preprocessing.readers.hints import Hints, settle
-from preprocessing.readers.timeline import Samples, epoch_seconds_of, instants, parse, regular, start_of
+from preprocessing.readers.stamps import instants, parse, start_of
+from preprocessing.readers.timeline import Samples, epoch_seconds_of, regular
 from preprocessing.recording import Flag, FloatArray, Recording, RecordingError, Refusal
 from preprocessing.units import Device, Unit, WearSite
 
@@ -74,7 +76,7 @@ def read(data: bytes, hints: Hints) -> Recording:
         raise RecordingError(
             Refusal.INVALID_FIELD, f"expected the columns {_TIME},{_VALUE} first", where="header"
         )
-    return _read_timed(dict(zip(names, columns_of(body, len(names)), strict=True)), hints)
+    return _read_timed(dict(zip(names, columns_of(body, len(names), hints.max_epochs), strict=True)), hints)
 
 
 def _unpacked(data: bytes) -> bytes:
@@ -89,7 +91,10 @@ def _unpacked(data: bytes) -> bytes:
         if len(text) <= _LARGEST_TEXT and (not stream.eof or stream.unused_data):
             raise _damaged_gzip()
     if len(text) > _LARGEST_TEXT:
-        raise too_many_epochs()
+        raise RecordingError(
+            Refusal.TOO_MANY_EPOCHS,
+            f"expected at most {_LARGEST_TEXT // 2**20} MiB of unpacked text; send a shorter span",
+        )
     return text
 
 
@@ -106,14 +111,15 @@ def _read_timed(columns: dict[str, Sequence[str]], hints: Hints) -> Recording:
     micros = instants(parse(texts, _TIME), zone)
     description = _description(zone, epoch_seconds_of(micros, None, hints), hints)
     values = _values(columns[_VALUE], columns.get(_IMPUTED))
-    return recording_of(description, regular(Samples(micros, values), description.epoch_seconds, zone))
+    return recording_of(
+        description, regular(Samples(micros, values), description.epoch_seconds, zone, hints.max_epochs)
+    )
 
 
-def _times(cells: Sequence[str], hints: Hints) -> tuple[list[str], str]:
+def _times(cells: Sequence[str], hints: Hints) -> tuple[Sequence[str], str]:
     """ISO 8601 times with offset, and the one zone that all of them name."""
-    found = [_STAMP.fullmatch(cell) for cell in cells]
-    stamps = [match for match in found if match is not None]
-    zones = {match[3] for match in stamps}
+    zones: set[str] = set()
+    stamps = columns_from(_stamps(cells, zones), 1)[0]
     if len(stamps) < len(cells) or len(zones) != 1:
         raise RecordingError(
             Refusal.INVALID_FIELD,
@@ -121,12 +127,19 @@ def _times(cells: Sequence[str], hints: Hints) -> tuple[list[str], str]:
             f"{len(cells) - len(stamps)} others and {len(zones)} zones",
             where=_TIME,
         )
-    zone = settle("zone", zones.pop(), hints.zone)
-    return [f"{match[1]}:{match[2]}" for match in stamps], str(zone)
+    return stamps, str(settle("zone", zones.pop(), hints.zone))
+
+
+def _stamps(cells: Sequence[str], zones: set[str]) -> Iterator[tuple[str]]:
+    """ISO 8601 times of the cells that are times with a zone, which goes into ``zones``."""
+    for match in map(_STAMP.fullmatch, cells):
+        if match is not None:
+            zones.add(match[3])
+            yield (f"{match[1]}:{match[2]}",)
 
 
 def _read_older(header: re.Match[str], body: str, hints: Hints) -> Recording:
-    columns = columns_of(body, 2 if header[4] else 1)
+    columns = columns_of(body, 2 if header[4] else 1, hints.max_epochs)
     values = _values(columns[0], columns[1] if header[4] else None)
     epoch_seconds = settle("epoch_seconds", int(header[3]), hints.epoch_seconds) or 0
     first, last = start_of(header[1], None), start_of(header[2], None)

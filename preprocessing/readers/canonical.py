@@ -6,12 +6,14 @@ JSON and CSV write the same fields; this is their one meaning. See docs/inputs.m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from preprocessing.calendar import zone_of
-from preprocessing.readers.assemble import MAX_EPOCHS, Description, Series, recording_of, too_many_epochs
+from preprocessing.calendar import Instants, zone_of
+from preprocessing.merging import SOURCES, Events, Source
+from preprocessing.readers.assemble import Description, Series, recording_of, too_many_epochs
+from preprocessing.readers.events import recording_of_events
 from preprocessing.readers.hints import (
     NO_HINTS,
     Format,
@@ -20,16 +22,27 @@ from preprocessing.readers.hints import (
     settle,
     settle_device,
     settle_wear_site,
+    source_of,
     unit_of,
     wear_site_of,
 )
-from preprocessing.readers.timeline import Samples, instants, parse, regular, start_of
-from preprocessing.recording import BoolArray, FloatArray, Recording, RecordingError, Refusal
+from preprocessing.readers.stamps import Stamps, datetime_of, instants, parse, start_of
+from preprocessing.readers.timeline import Samples, irregular, regular
+from preprocessing.recording import (
+    BoolArray,
+    Flag,
+    FloatArray,
+    Recording,
+    RecordingError,
+    Refusal,
+    ZoneChange,
+)
 from preprocessing.units import Device, WearSite
 
-__all__ = ["WALL", "CanonicalFields", "from_fields", "values_of"]
+__all__ = ["IRREGULAR", "WALL", "CanonicalFields", "from_fields", "values_of"]
 
 WALL = "wall"  # the value of ``clock`` for a wall clock without zone
+IRREGULAR = "irregular"  # the value of ``sampling`` for points in time off any grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +50,8 @@ class CanonicalFields:
     """What the sender wrote, typed but not yet checked; None = not written.
 
     ``values`` (n,) float64, NaN = null; ``wear`` (n,) bool, null counting as not worn. ``start`` or
-    ``timestamps`` (n,), ``zone`` or ``clock``.
+    ``timestamps`` (n,), ``zone`` or ``clock``. With ``ends`` (n,) each value is an amount over a span, which
+    may have a source and an id; ``sampling`` "irregular" is for points in time off any grid.
     """
 
     values: FloatArray
@@ -50,6 +64,11 @@ class CanonicalFields:
     device: str | None = None
     wear_site: str | None = None
     wear: BoolArray | None = None
+    sampling: str | None = None
+    ends: Sequence[str] | None = None
+    sources: Sequence[str] | None = None
+    ids: Sequence[str] | None = None
+    travel: Sequence[tuple[str, str]] = ()  # an instant, and the zone that holds from it on
 
 
 def values_of(numbers: Sequence[float | None]) -> FloatArray:
@@ -69,9 +88,22 @@ def from_fields(
 
     Raises RecordingError with the code and field of the first thing wrong.
     """
-    description = _description(fields, hints, source_format)
-    _check_lengths(fields)
-    return recording_of(description, _series(fields, description))
+    made = _recording(fields, _description(fields, hints, source_format), hints)
+    travel = _travel(fields.travel, made.zone)
+    flags = made.flags | ({Flag.ZONE_CHANGED} if travel else frozenset())
+    return replace(made, travel=travel, flags=flags) if travel else made
+
+
+def _recording(fields: CanonicalFields, description: Description, hints: Hints) -> Recording:
+    _check_lengths(fields, hints.max_epochs)
+    _check_sampling(fields)
+    if fields.ends is not None:
+        return recording_of_events(_events(fields, description.zone), description, hints)
+    if hints.source_priority is not None:
+        raise RecordingError(
+            Refusal.INVALID_FIELD, "expected source_priority with ends only; drop it", where="source_priority"
+        )
+    return recording_of(description, _series(fields, description, hints.max_epochs))
 
 
 def _description(fields: CanonicalFields, hints: Hints, source_format: Format) -> Description:
@@ -118,19 +150,20 @@ def _zone(fields: CanonicalFields, hints: Hints) -> str | None:
     return zone
 
 
-def _check_lengths(fields: CanonicalFields) -> None:
+def _check_lengths(fields: CanonicalFields, limit: int) -> None:
     n = fields.values.size
     if n == 0:
         raise RecordingError(Refusal.NO_SAMPLES, "expected at least one value, found none", where="values")
-    if n > MAX_EPOCHS:
-        raise too_many_epochs()
+    if n > limit:
+        raise too_many_epochs(limit)
     if (fields.start is None) == (fields.timestamps is None):
         raise RecordingError(
             Refusal.INVALID_FIELD,
             f"expected either start or timestamps, found {'neither' if fields.start is None else 'both'}",
             where="start",
         )
-    for name, column in (("timestamps", fields.timestamps), ("wear", fields.wear)):
+    for name in ("timestamps", "wear", "ends", "sources", "ids"):
+        column = getattr(fields, name)
         if column is not None and len(column) != n:
             raise RecordingError(
                 Refusal.INVALID_FIELD,
@@ -139,9 +172,59 @@ def _check_lengths(fields: CanonicalFields) -> None:
             )
 
 
-def _series(fields: CanonicalFields, description: Description) -> Series:
+def _check_sampling(fields: CanonicalFields) -> None:
+    """Refuse what does not go together: spans need times, sources and ids need spans, neither knows wear."""
+    irregular, spans = fields.sampling is not None, fields.ends is not None
+    wrong = {
+        f'sampling to be "{IRREGULAR}", or left out': fields.sampling not in (None, IRREGULAR),
+        "timestamps with ends or irregular sampling": fields.timestamps is None and (irregular or spans),
+        "either ends or irregular sampling": irregular and spans,
+        "ends with sources or ids": not spans and (fields.sources is not None or fields.ids is not None),
+        "no wear with ends": spans and fields.wear is not None,
+    }
+    for expected, is_so in wrong.items():
+        if is_so:
+            raise RecordingError(Refusal.INVALID_FIELD, f"expected {expected}", where="sampling")
+
+
+def _events(fields: CanonicalFields, zone: str | None) -> Events:
+    kept = ~np.isnan(fields.values)  # a span without a value says nothing
+    start = _placed(parse(fields.timestamps or (), "timestamps"), zone)
+    end = _placed(parse(fields.ends or (), "ends"), zone)
+    names = fields.sources or [Source.OTHER] * fields.values.size
+    source = np.array([SOURCES.index(source_of(name)) for name in names], dtype=np.int8)
+    return Events(start, end, fields.values, source, fields.ids).where(kept)
+
+
+def _placed(stamps: Stamps, zone: str | None) -> Instants:
+    """Instants (n,); offsets need not be the zone's, because apps keep the times of samples in UTC."""
+    if zone is None or stamps.offset is None:
+        return instants(stamps, zone)
+    return stamps.local - stamps.offset
+
+
+def _series(fields: CanonicalFields, description: Description, limit: int) -> Series:
     if fields.start is not None:
         return Series(start_of(fields.start, description.zone), fields.values, fields.wear)
     micros = instants(parse(fields.timestamps or (), "timestamps"), description.zone)
-    samples = Samples(micros, fields.values, fields.wear)
-    return regular(samples, description.epoch_seconds, description.zone)
+    samples = Samples(micros, fields.values, fields.wear, average=description.unit.is_rate)
+    place = irregular if fields.sampling else regular
+    return place(samples, description.epoch_seconds, description.zone, limit)
+
+
+def _travel(changes: Sequence[tuple[str, str]], zone: str | None) -> tuple[ZoneChange, ...]:
+    """The zones that the wearer's clock showed later, each from an instant on."""
+    if changes and zone is None:
+        raise RecordingError(
+            Refusal.NO_TIME_ZONE, "expected a zone with travel, found a wall clock; name it", where="travel"
+        )
+    for _, shown in changes:
+        zone_of(shown)
+    stamps = [parse([text], "travel") for text, _ in changes]
+    if any(stamp.offset is None for stamp in stamps):
+        raise RecordingError(
+            Refusal.NAIVE_TIMESTAMP, "expected the times of travel with a UTC offset", where="travel"
+        )
+    micros = [int(stamp.local[0] - stamp.offset[0]) for stamp in stamps if stamp.offset is not None]
+    moved = sorted(zip(micros, (shown for _, shown in changes), strict=True))
+    return tuple(ZoneChange(datetime_of(at, "+00:00"), shown) for at, shown in moved)

@@ -11,32 +11,41 @@ from preprocessing.calendar import wall_clock_of
 from preprocessing.readers.canonical import WALL, CanonicalFields, from_fields
 from preprocessing.readers.columns import columns_of, first_row, numbers_of, text_of
 from preprocessing.readers.hints import Format, Hints, epoch_of
-from preprocessing.recording import Recording, RecordingError, Refusal
+from preprocessing.recording import Recording, RecordingError, Refusal, ZoneChange
 
-__all__ = ["HEADERS", "dumps", "looks_like", "read"]
+__all__ = ["dumps", "looks_like", "read"]
 
-HEADERS = (("timestamp", "value"), ("timestamp", "value", "wear"))
+_NEEDED = {"timestamp", "value"}
+_COLUMNS = _NEEDED | {"wear", "end", "source", "id"}
 _LONGEST_DESCRIPTION = 50  # lines
-_KEYS = ("zone", "clock", "epoch_seconds", "unit", "device", "wear_site")
+_KEYS = ("zone", "clock", "epoch_seconds", "unit", "device", "wear_site", "sampling", "travel")
 _WEAR = {"1": True, "0": False, "": False}
 
 
 def looks_like(head: bytes) -> bool:
     """Whether the first row of ``head`` that is no comment names the canonical columns."""
-    return first_row(head) in HEADERS
+    return _are_ours(first_row(head))
+
+
+def _are_ours(names: tuple[str, ...]) -> bool:
+    return names[0] == "timestamp" and _NEEDED <= set(names) <= _COLUMNS and len(set(names)) == len(names)
 
 
 def read(data: bytes, hints: Hints) -> Recording:
     """Read one canonical CSV file; RecordingError says what is missing or wrong."""
     described, header, body = _parts(text_of(data))
-    columns = dict(zip(header, columns_of(body, len(header)), strict=True))
+    columns = dict(zip(header, columns_of(body, len(header), hints.max_epochs), strict=True))
     epoch = described.pop("epoch_seconds", None)
     fields = CanonicalFields(
         values=numbers_of(columns["value"], "value"),
         timestamps=columns["timestamp"],
         wear=np.array([_worn(cell) for cell in columns["wear"]]) if "wear" in columns else None,
+        ends=columns.get("end"),
+        sources=columns.get("source"),
+        ids=columns.get("id"),
         epoch_seconds=None if epoch is None else epoch_of(epoch),
         unit=described.pop("unit", None),
+        travel=_travel(described.pop("travel", None)),
         **described,
     )
     return from_fields(fields, hints, Format.CANONICAL_CSV)
@@ -45,17 +54,23 @@ def read(data: bytes, hints: Hints) -> Recording:
 def _parts(text: str) -> tuple[dict[str, str], tuple[str, ...], str]:
     """Split into the described fields, the column names and the rows."""
     described: dict[str, str] = {}
-    lines = text.split("\n", _LONGEST_DESCRIPTION)
-    for index, line in enumerate(lines[:-1]):
+    begin = 0
+    for _ in range(_LONGEST_DESCRIPTION):
+        end = text.find("\n", begin)
+        if end < 0:
+            break
+        line, begin = text[begin:end], end + 1
         if line.startswith("#"):
             _describe(described, line)
         elif line.strip():
-            header = tuple(name.strip().lower() for name in line.split(",", 3))
-            if header in HEADERS:
-                return described, header, "\n".join(lines[index + 1 :])
+            header = tuple(name.strip().lower() for name in line.split(",", len(_COLUMNS)))
+            if _are_ours(header):
+                return described, header, text[begin:]
             break
     raise RecordingError(
-        Refusal.INVALID_FIELD, "expected the columns timestamp,value and wear if known", where="header"
+        Refusal.INVALID_FIELD,
+        "expected the columns timestamp,value and, where known, wear or end,source,id",
+        where="header",
     )
 
 
@@ -69,6 +84,18 @@ def _describe(described: dict[str, str], line: str) -> None:
             where="description",
         )
     described[key] = value.strip()
+
+
+def _travel(text: str | None) -> list[tuple[str, str]]:
+    """Instants and zones, as in ``2024-03-04T10:00Z America/New_York; 2024-03-09T08:00Z Europe/Oslo``."""
+    changes = [part.split() for part in text.split(";")] if text else []
+    if any(len(change) != 2 for change in changes):
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            "expected travel as a time, a space and a zone, parted by ;",
+            where="travel",
+        )
+    return [(at, zone) for at, zone in changes]
 
 
 def _worn(cell: str) -> bool:
@@ -87,11 +114,20 @@ def dumps(recording: Recording) -> str:
         f"# device: {recording.device}",
         f"# wear_site: {recording.wear_site}",
     ]
-    columns = [_timestamps(recording), [_cell(value) for value in recording.values.tolist()]]
+    if recording.travel:
+        described.append("# travel: " + "; ".join(map(_change, recording.travel)))
+    header, columns = (
+        ["timestamp", "value"],
+        [_timestamps(recording), [_cell(value) for value in recording.values.tolist()]],
+    )
     if recording.wear is not None:
+        header.append("wear")
         columns.append(["1" if worn else "0" for worn in recording.wear.tolist()])
-    header = ",".join(HEADERS[len(columns) - 2])
-    return "\n".join([*described, header, *map(",".join, zip(*columns, strict=True)), ""])
+    return "\n".join([*described, ",".join(header), *map(",".join, zip(*columns, strict=True)), ""])
+
+
+def _change(change: ZoneChange) -> str:
+    return f"{change.instant.isoformat()} {change.zone}"
 
 
 def _cell(value: float) -> str:

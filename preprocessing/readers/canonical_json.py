@@ -4,89 +4,63 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from types import NoneType
 from typing import Any
 
 import numpy as np
 
 from preprocessing.readers.canonical import WALL, CanonicalFields, from_fields, values_of
 from preprocessing.readers.hints import Hints
+from preprocessing.readers.json_document import is_list_of, numbers, texts, typed
 from preprocessing.recording import Recording, RecordingError, Refusal
 
 __all__ = ["CanonicalFields", "dumps", "from_fields", "looks_like", "read", "values_of"]
 
-_TEXTS = ("start", "zone", "clock", "unit", "device", "wear_site")
-_KNOWN = (*_TEXTS, "timestamps", "epoch_seconds", "values", "wear")
+_TEXTS = ("start", "zone", "clock", "unit", "device", "wear_site", "sampling")
+_COLUMNS = ("timestamps", "ends", "sources", "ids")
+_KNOWN = (*_TEXTS, *_COLUMNS, "epoch_seconds", "values", "wear", "travel")
 
 
-def looks_like(head: bytes) -> bool:
-    """Whether ``head`` opens a JSON document."""
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"["))
+def looks_like(document: Any) -> bool:
+    """Whether ``document`` is an object with a field of a recording; asked last of all JSON formats."""
+    return isinstance(document, dict) and not document.keys().isdisjoint(_KNOWN)
 
 
-def read(data: bytes, hints: Hints) -> Recording:
-    """Read one canonical JSON document; RecordingError ``unparsable`` if it is no JSON object."""
-    return from_fields(_fields(_document(data)), hints)
-
-
-def _document(data: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, RecordingError):
-            raise
-        raise _unparsable("one complete JSON document in UTF-8; check that nothing was cut off") from None
+def read(document: Any, hints: Hints) -> Recording:
+    """Read one canonical JSON document; RecordingError says what is missing or wrong."""
     if not isinstance(document, dict):
-        raise _unparsable("a JSON object with the fields of a recording")
-    if document.keys() - set(_KNOWN):
+        raise RecordingError(Refusal.UNPARSABLE, "expected a JSON object with the fields of a recording")
+    if unknown := len(document.keys() - set(_KNOWN)):
         raise RecordingError(
-            Refusal.INVALID_FIELD,
-            f"expected only the fields {', '.join(_KNOWN)}; found {len(document.keys() - set(_KNOWN))} other",
+            Refusal.INVALID_FIELD, f"expected only the fields {', '.join(_KNOWN)}; found {unknown} other"
         )
-    return document
-
-
-def _refuse(_literal: str) -> None:
-    raise _unparsable("JSON numbers or null instead of NaN and Infinity, which JSON does not have")
-
-
-def _unparsable(expected: str) -> RecordingError:
-    return RecordingError(Refusal.UNPARSABLE, f"expected {expected}")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(document := dict(pairs)) != len(pairs):
-        raise RecordingError(
-            Refusal.INVALID_FIELD, "expected each field once, found one twice; remove a copy"
-        )
-    return document
+    return from_fields(_fields(document), hints)
 
 
 def _fields(document: dict[str, Any]) -> CanonicalFields:
-    texts = {name: _typed(document, name, "a text", lambda v: isinstance(v, str)) for name in _TEXTS}
-    values = _typed(document, "values", "a list of numbers or null", _is_list_of(int, float, NoneType))
-    wear = _typed(document, "wear", "a list of true, false or null", _is_list_of(bool, NoneType))
+    described = {name: typed(document, name, "a text", lambda v: isinstance(v, str)) for name in _TEXTS}
+    columns: dict[str, Any] = {name: texts(document, name) for name in _COLUMNS}
+    wear = typed(document, "wear", "a list of true, false or null", is_list_of(bool, type(None)))
     return CanonicalFields(
-        values=values_of(values or []),
-        epoch_seconds=_typed(document, "epoch_seconds", "a whole number", lambda v: type(v) is int),
-        timestamps=_typed(document, "timestamps", "a list of texts", _is_list_of(str)),
+        values=values_of(numbers(document, "values") or []),
+        epoch_seconds=typed(document, "epoch_seconds", "a whole number", lambda v: type(v) is int),
         wear=None if wear is None else np.array([flag is True for flag in wear], dtype=np.bool_),
-        **texts,
+        travel=_travel(document),
+        **described,
+        **columns,
     )
 
 
-def _typed(document: dict[str, Any], name: str, expected: str, is_right: Callable[[Any], bool]) -> Any:
-    """The field's value, None if null or not written; RecordingError for another type."""
-    value = document.get(name)
-    if value is None or is_right(value):
-        return value
-    raise RecordingError(Refusal.INVALID_FIELD, f"expected {name} to be {expected}", where=name)
+def _travel(document: dict[str, Any]) -> list[tuple[str, str]]:
+    changes = typed(document, "travel", "a list of objects", is_list_of(dict)) or []
+    if any(change.keys() != {"from", "zone"} or not _texts_only(change) for change in changes):
+        raise RecordingError(
+            Refusal.INVALID_FIELD, "expected travel as objects of the texts from and zone", where="travel"
+        )
+    return [(change["from"], change["zone"]) for change in changes]
 
 
-def _is_list_of(*kinds: type) -> Callable[[Any], bool]:
-    """Exact types, so that true is no number and "12" neither."""
-    return lambda value: isinstance(value, list) and set(map(type, value)) <= set(kinds)
+def _texts_only(change: dict[str, Any]) -> bool:
+    return all(isinstance(value, str) for value in change.values())
 
 
 def dumps(recording: Recording) -> str:
@@ -101,6 +75,10 @@ def dumps(recording: Recording) -> str:
     document["values"] = [_number(value) for value in recording.values.tolist()]
     if recording.wear is not None:
         document["wear"] = recording.wear.tolist()
+    if recording.travel:
+        document["travel"] = [
+            {"from": change.instant.isoformat(), "zone": change.zone} for change in recording.travel
+        ]
     return json.dumps(document, allow_nan=False, separators=(",", ":"))
 
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from preprocessing.readers.assemble import Description, recording_of
 from preprocessing.readers.columns import columns_of, first_row, numbers_of, text_of
 from preprocessing.readers.hints import Format, Hints
-from preprocessing.readers.timeline import Samples, epoch_seconds_of, in_file_order, parse, regular
+from preprocessing.readers.stamps import in_file_order, parse
+from preprocessing.readers.timeline import Samples, epoch_seconds_of, regular
 from preprocessing.recording import Recording, RecordingError, Refusal
 from preprocessing.units import Device, Unit, WearSite
 
@@ -37,7 +38,7 @@ def read(data: bytes, hints: Hints) -> Recording:
             f"expected the columns {','.join(HEADER)}; correct the header",
             where="header",
         )
-    timestamps, dates, activity = columns_of(body, len(HEADER))
+    timestamps, dates, activity = columns_of(body, len(HEADER), hints.max_epochs)
     _check_dates(timestamps, dates)
     micros = in_file_order(parse(timestamps, "timestamp"), hints.zone)
     description = Description(
@@ -49,7 +50,9 @@ def read(data: bytes, hints: Hints) -> Recording:
         source_format=Format.COHORT_CSV,
     )
     samples = Samples(micros, numbers_of(activity, "activity"))
-    return recording_of(description, regular(samples, description.epoch_seconds, hints.zone))
+    return recording_of(
+        description, regular(samples, description.epoch_seconds, hints.zone, hints.max_epochs)
+    )
 
 
 def _unit(hints: Hints) -> Unit:

@@ -15,7 +15,8 @@ from preprocessing.readers.actigraph import unit_of_counts
 from preprocessing.readers.assemble import Description, recording_of
 from preprocessing.readers.columns import columns_of, names_of, numbers_of, text_of
 from preprocessing.readers.hints import Hints, settle_device
-from preprocessing.readers.timeline import Samples, Stamps, epoch_seconds_of, in_file_order, parse, regular
+from preprocessing.readers.stamps import Stamps, in_file_order, parse
+from preprocessing.readers.timeline import Samples, epoch_seconds_of, regular
 from preprocessing.recording import Recording, RecordingError, Refusal
 from preprocessing.units import Device, WearSite
 
@@ -44,7 +45,7 @@ def read(data: bytes, hints: Hints) -> Recording:
             Refusal.INVALID_FIELD, f"expected the columns {_TIME} first and {_AXIS}", where="header"
         )
     names = names_of(header)
-    columns = dict(zip(names, columns_of(body, len(names)), strict=True))
+    columns = dict(zip(names, columns_of(body, len(names), hints.max_epochs), strict=True))
     family = Device.ACTIGRAPH_GT3X if set(names) >= _INCLINOMETER else Device.UNKNOWN
     unit = unit_of_counts(family, None, hints)
     stamps = parse(columns[_TIME], _TIME)
@@ -59,7 +60,7 @@ def read(data: bytes, hints: Hints) -> Recording:
         source_format=FORMAT,
     )
     samples = Samples(micros, numbers_of(columns[_AXIS], _AXIS))
-    return recording_of(description, regular(samples, description.epoch_seconds, zone))
+    return recording_of(description, regular(samples, description.epoch_seconds, zone, hints.max_epochs))
 
 
 def _zone(stamps: Stamps, hints: Hints) -> str | None:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from xml.parsers import expat
 
 from preprocessing.readers.assemble import (
-    MAX_EPOCHS,
     Description,
     Series,
     recording_of,
@@ -24,7 +23,7 @@ from preprocessing.readers.assemble import (
 )
 from preprocessing.readers.columns import numbers_of, text_of
 from preprocessing.readers.hints import Hints, settle, settle_device, settle_wear_site
-from preprocessing.readers.timeline import start_of
+from preprocessing.readers.stamps import start_of
 from preprocessing.readers.vendor_table import head_text
 from preprocessing.recording import Flag, FloatArray, Recording, RecordingError, Refusal
 from preprocessing.units import Device, Unit, WearSite
@@ -103,7 +102,7 @@ def read(data: bytes, hints: Hints) -> Recording:
         serial=serial_of(_property(log, "=SerialNo")),
         flags=_flags(channel["units"]),
     )
-    return recording_of(description, Series(start_of(start, hints.zone), _counts(channel)))
+    return recording_of(description, Series(start_of(start, hints.zone), _counts(channel, hints.max_epochs)))
 
 
 def _log(text: str) -> _Log:
@@ -187,10 +186,10 @@ def _wear_site(position: str | None) -> WearSite:
     return _SITES.get(words[0], WearSite.UNKNOWN) if words else WearSite.UNKNOWN
 
 
-def _counts(channel: dict[str, str]) -> FloatArray:
+def _counts(channel: dict[str, str], limit: int) -> FloatArray:
     """Counts (n,) float64; the vendor ends the list with a comma."""
-    if channel["data"].count(",") > MAX_EPOCHS:
-        raise too_many_epochs()
+    if channel["data"].count(",") > limit:
+        raise too_many_epochs(limit)
     cells: Sequence[str] = [cell.strip() for cell in channel["data"].strip().removesuffix(",").split(",")]
     if cells == [""]:
         raise RecordingError(

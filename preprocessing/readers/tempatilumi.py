@@ -9,11 +9,13 @@ unit is ``counts``.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from preprocessing.readers.assemble import Description, recording_of, serial_of
 from preprocessing.readers.columns import numbers_of
 from preprocessing.readers.hints import Hints, settle, settle_device
-from preprocessing.readers.timeline import Samples, epoch_seconds_of, in_file_order, parse, regular
+from preprocessing.readers.stamps import in_file_order, parse
+from preprocessing.readers.timeline import Samples, epoch_seconds_of, regular
 from preprocessing.readers.vendor_table import (
     DateOrder,
     cells_of,
@@ -42,7 +44,7 @@ def looks_like(head: str | bytes) -> bool:
 
 def read(data: bytes, hints: Hints) -> Recording:
     """Read one Tempatilumi export; RecordingError says what is missing or wrong."""
-    head, columns = _parts(vendor_text(data))
+    head, columns = _parts(vendor_text(data), hints.max_epochs)
     labels = labels_of(columns[_DATE], columns[_TIME], DateOrder.YEAR_FIRST)
     micros = in_file_order(parse(labels, _TIME), hints.zone)
     serial = _SERIAL.search(head)
@@ -57,10 +59,12 @@ def read(data: bytes, hints: Hints) -> Recording:
         markers=presses_of(columns.get(_EVENT, ()), frozenset(), _EVENT),
     )
     samples = Samples(micros, numbers_of(columns[_COUNTS], _COUNTS))
-    return recording_of(description, regular(samples, description.epoch_seconds, hints.zone))
+    return recording_of(
+        description, regular(samples, description.epoch_seconds, hints.zone, hints.max_epochs)
+    )
 
 
-def _parts(text: str) -> tuple[str, dict[str, list[str]]]:
+def _parts(text: str, limit: int) -> tuple[str, dict[str, Sequence[str]]]:
     """Split into the lines before the table and its columns by name."""
     table = _TABLE.search(text)
     names = () if table is None else cells_of(table[0], ";")
@@ -70,5 +74,5 @@ def _parts(text: str) -> tuple[str, dict[str, list[str]]]:
             "expected a table with the columns Data, Hora and Atividade, none of them twice; export again",
             where="header",
         )
-    columns = named_columns(text[table.end() :], ";", names, (_DATE, _TIME, _EVENT, _COUNTS))
+    columns = named_columns(text[table.end() :], ";", names, (_DATE, _TIME, _EVENT, _COUNTS), limit)
     return text[: table.start()], columns

@@ -1,59 +1,35 @@
-"""Timestamps as files write them, and the regular epochs that they stand for.
+"""Timestamped samples become the regular epochs that they stand for.
 
 Samples are put in order, doubled ones merged and gaps opened as not recorded; each is counted. The result
 depends on the set of samples only, never on their order:
 
-- a sample belongs to the epoch nearest to it, counted from the earliest; further off than a tenth of an epoch
-  is refused, because moving it would be resampling;
+- a sample belongs to the epoch nearest to it, counted from the earliest;
 - of several samples in one epoch the largest value is kept (a smaller copy is a partial sum), and the epoch
-  was worn if any of them says so.
+  was worn if any of them says so;
+- where the clock drifted or was set, so that samples stand further than a tenth of an epoch off, each covers
+  the time to the next one, at most an epoch, and is split among the epochs by overlap (flag ``resampled``);
+- samples much closer together than an epoch are refused: the stated epoch cannot be theirs.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.calendar import Instants, locate, wall_clock, zone_of
-from preprocessing.readers.assemble import MAX_EPOCHS, Series, too_many_epochs
+from preprocessing.calendar import Instants
+from preprocessing.readers.assemble import Series, too_many_epochs
 from preprocessing.readers.hints import Hints, settle
-from preprocessing.recording import (
-    EARLIEST_YEAR,
-    LATEST_YEAR,
-    LONGEST_EPOCH_SECONDS,
-    BoolArray,
-    Flag,
-    FloatArray,
-    RecordingError,
-    Refusal,
-    Tidying,
-)
+from preprocessing.readers.stamps import SECOND, datetime_of
+from preprocessing.recording import BoolArray, Flag, FloatArray, RecordingError, Refusal, Tidying
+from preprocessing.resampling import Grid, Spans, binned, grid_over, pieces_of, spread
 from preprocessing.runs import runs
 
-__all__ = [
-    "Samples",
-    "Stamps",
-    "epoch_seconds_of",
-    "in_file_order",
-    "instants",
-    "parse",
-    "regular",
-    "start_of",
-]
+__all__ = ["Samples", "epoch_seconds_of", "irregular", "regular"]
 
-_SECOND = 1_000_000  # microseconds
 _TOLERANCE = 10  # a sample may stand a tenth of an epoch off the grid
-_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
-_SHORTEST, _LONGEST = len("2024-01-01T00:00"), len("2024-01-01T00:00:00.000000000+00:00:00")
-_BODY = len("2024-01-01T00:00:00")
-_LOWEST = np.frombuffer(b"0000-00-00 00:00:00", dtype=np.uint8)  # letter by letter: a digit or the separator
-_HIGHEST = np.frombuffer(b"9999-99-99T99:99:99", dtype=np.uint8)
-_TAIL = re.compile(r"(?:\.(\d{1,6})\d{0,3})?(Z|([+-])(\d{2}):(\d{2})(?::(\d{2}))?)?", re.ASCII)
 _CHANGE_SECONDS = (1800, 3600)  # clock changes in use: an hour, half an hour on Lord Howe Island
 _CHANGE_MONTHS = (3, 4, 9, 10, 11)
 _CHANGE_HOURS = 4  # clock changes fall before 04:00
@@ -61,206 +37,121 @@ _SUNDAY = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Stamps:
-    """Date-times as written: ``local`` (n,) and, if given, UTC ``offset`` (n,), int64 microseconds."""
-
-    local: Instants
-    offset: Instants | None
-    where: str
-
-
-@dataclass(frozen=True, eq=False)
 class Samples:
-    """Timestamped values: ``micros`` (n,) int64 since 1970 (UTC, or local on a wall clock), values, wear."""
+    """Timestamped values: ``micros`` (n,) int64 since 1970 (UTC, or local on a wall clock), values, wear.
+
+    ``average`` tells levels, such as ENMO, from amounts, such as counts.
+    """
 
     micros: Instants
     values: FloatArray
     wear: BoolArray | None = None
+    average: bool = False
 
 
-def parse(texts: Sequence[str], where: str) -> Stamps:
-    """Read ISO 8601 date-times (``T`` or a space between), all with a UTC offset or all without.
-
-    Raises RecordingError ``invalid_field`` for anything else, ``naive_timestamp`` for a mixture,
-    ``too_many_epochs`` for a span beyond any recording.
-    """
-    if not all(_SHORTEST <= len(text) <= _LONGEST for text in texts):
-        raise _no_timestamps(where)
-    full = [text if text[16:17] == ":" else f"{text[:16]}:00{text[16:]}" for text in texts]
-    local = _seconds([text[:_BODY] for text in full], where) * _SECOND
-    if np.ptp(local) > MAX_EPOCHS * LONGEST_EPOCH_SECONDS * _SECOND:
-        raise too_many_epochs()  # before anyone looks for the clock changes of centuries
-    tails = [text[_BODY:] for text in full]
-    known = {tail: _tail(tail, where) for tail in set(tails)}
-    naive = sum(known[tail][1] is None for tail in tails)
-    if naive not in (0, len(texts)):
-        raise RecordingError(
-            Refusal.NAIVE_TIMESTAMP,
-            f"expected all timestamps with a UTC offset or none, found {naive} of {len(texts)} without",
-            where=where,
-        )
-    local += np.array([known[tail][0] for tail in tails], dtype=np.int64)
-    return Stamps(local, None if naive else np.array([known[tail][1] for tail in tails], np.int64), where)
-
-
-def _seconds(bodies: list[str], where: str) -> Instants:
-    """Seconds since 1970 (n,) of labels written as ``2024-03-31T01:59:00``."""
-    try:
-        letters = np.array(bodies, dtype=f"S{_BODY}")
-        table = letters.view(np.uint8).reshape(-1, _BODY)  # (n, 19)
-        shaped = bool(((table >= _LOWEST) & (table <= _HIGHEST)).all())
-        labels = letters.astype(f"U{_BODY}").astype("datetime64[s]") if shaped else None
-    except ValueError:
-        labels = None
-    years = None if labels is None else labels.astype("datetime64[Y]").astype(np.int64) + 1970
-    if labels is None or years is None or years.min() < EARLIEST_YEAR or years.max() > LATEST_YEAR:
-        raise _no_timestamps(where)
-    return labels.astype(np.int64)
-
-
-def _tail(text: str, where: str) -> tuple[int, int | None]:
-    """Fraction of a second and UTC offset, if there is one, in microseconds."""
-    match = _TAIL.fullmatch(text)
-    if match is None:
-        raise _no_timestamps(where)
-    fraction = int((match[1] or "").ljust(6, "0"))
-    if not match[2]:
-        return fraction, None
-    hours, minutes, seconds = (int(part or 0) for part in match.group(4, 5, 6))
-    offset = (hours * 60 + minutes) * 60 + seconds
-    return fraction, (-offset if match[3] == "-" else offset) * _SECOND
-
-
-def _no_timestamps(where: str) -> RecordingError:
-    return RecordingError(
-        Refusal.INVALID_FIELD,
-        f"expected times such as 2024-03-31T01:59:00+01:00, years {EARLIEST_YEAR} to {LATEST_YEAR}; "
-        "correct those that are not",
-        where=where,
-    )
-
-
-def start_of(text: str, zone: str | None) -> datetime:
-    """Read the start of a recording: aware in ``zone``, naive without; fractions of a second are dropped."""
-    return _datetime(instants(parse([text], "start"), zone)[0], zone)
-
-
-def _datetime(micros: np.int64, zone: str | None) -> datetime:
-    moment = _UNIX + timedelta(seconds=int(micros) // _SECOND)
-    return moment.replace(tzinfo=None) if zone is None else moment.astimezone(zone_of(zone))
-
-
-def instants(stamps: Stamps, zone: str | None) -> Instants:
-    """Microseconds since 1970 (n,): of UTC with a ``zone``, of the label on a wall clock.
-
-    Raises RecordingError ``invalid_field`` for a label that the zone never shows or an offset that it has
-    not, ``naive_timestamp`` for a label without offset in an hour that the clock change repeats.
-    """
-    if zone is None or stamps.offset is not None:
-        return _with_offsets(stamps, zone)
-    utc, second_pass = _located(stamps, zone)
-    if second_pass.any():
-        raise RecordingError(
-            Refusal.NAIVE_TIMESTAMP,
-            f"expected unique local times, found {np.count_nonzero(second_pass)} in an hour that the clock "
-            "change repeats; write UTC offsets, or give a fixed offset such as +01:00 as the zone",
-            where=stamps.where,
-        )
-    return utc
-
-
-def in_file_order(stamps: Stamps, zone: str | None) -> Instants:
-    """``instants`` of a file in order: a label's second occurrence in a repeated hour is its second pass."""
-    if zone is None or stamps.offset is not None:
-        return _with_offsets(stamps, zone)
-    utc, second_pass = _located(stamps, zone)
-    doubtful = np.flatnonzero(second_pass)
-    order = doubtful[np.argsort(stamps.local[doubtful], kind="stable")]
-    labels = stamps.local[order]
-    occurrence = np.arange(order.size) - np.searchsorted(labels, labels)
-    again = order[occurrence > 0]
-    utc[again] += second_pass[again]
-    return utc
-
-
-def _with_offsets(stamps: Stamps, zone: str | None) -> Instants:
-    if zone is None:
-        if stamps.offset is None:
-            return stamps.local
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected timestamps without UTC offset on a wall clock; name the zone, or drop the offsets",
-            where=stamps.where,
-        )
-    utc = stamps.local if stamps.offset is None else stamps.local - stamps.offset
-    shown = wall_clock(_UNIX, zone, utc // _SECOND).astype(np.int64)
-    if (shown != stamps.local // _SECOND).any():
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected UTC offsets that the zone has at these times, found others; correct one of the two",
-            where=stamps.where,
-        )
-    return utc
-
-
-def _located(stamps: Stamps, zone: str) -> tuple[Instants, Instants]:
-    """UTC microseconds (n,) of each label's first pass, and the microseconds to its second pass."""
-    found = locate(stamps.local.astype("datetime64[us]").astype("datetime64[s]"), zone)
-    if found.skipped.any():
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            f"expected local times of the zone, found {np.count_nonzero(found.skipped)} in an hour that its "
-            "clock change skips; correct the zone, or declare a wall clock without zone",
-            where=stamps.where,
-        )
-    return found.utc * _SECOND + stamps.local % _SECOND, found.second_pass * _SECOND
-
-
-def regular(samples: Samples, epoch_seconds: int, zone: str | None) -> Series:
+def regular(samples: Samples, epoch_seconds: int, zone: str | None, limit: int) -> Series:
     """Put ``samples`` on regular epochs from the earliest; the module's head states the rules.
 
-    Raises RecordingError ``invalid_field`` for a sample off the grid, ``too_many_epochs`` beyond the limit.
+    Raises RecordingError ``invalid_field`` for samples closer together than epochs, ``too_many_epochs``
+    beyond ``limit``.
     """
-    slot = _slots(samples.micros, epoch_seconds)
+    step = epoch_seconds * SECOND
+    if samples.micros.size <= limit and (np.diff(samples.micros) == step).all():
+        return Series(datetime_of(samples.micros[0], zone), samples.values, samples.wear)
+    elapsed = samples.micros - samples.micros.min()
+    slot = (elapsed + step // 2) // step
+    if slot.max() >= limit:
+        raise too_many_epochs(limit)
+    if (np.abs(elapsed - slot * step) > step // _TOLERANCE).any():
+        return _by_overlap(samples, epoch_seconds, zone)
+    return _by_slot(samples, slot, epoch_seconds, zone)
+
+
+def irregular(samples: Samples, epoch_seconds: int, zone: str | None, limit: int) -> Series:
+    """Add up (levels: average) points in time in the epoch that holds them; epochs are whole since 1970.
+
+    Of several points at one instant the largest is kept. Raises RecordingError ``too_many_epochs`` beyond
+    ``limit``, ``invalid_field`` where wear is given, which points in time cannot say.
+    """
+    if samples.wear is not None:
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            "expected no wear with irregular sampling; send regular epochs",
+            where="wear",
+        )
+    micros, copy_of = np.unique(samples.micros, return_inverse=True)
+    values = _largest(copy_of, samples.values, micros.size)
+    grid = grid_over(int(micros[0]), int(micros[-1]) + 1, epoch_seconds * SECOND)
+    if grid.epochs > limit:
+        raise too_many_epochs(limit)
+    made = binned(micros, values, grid, average=samples.average)
+    reached = np.zeros(grid.epochs, dtype=np.bool_)
+    reached[(micros - grid.start) // grid.step] = True
+    tidied = replace(_tidying(samples, values[copy_of], np.bincount(copy_of)), gaps=int((~reached).sum()))
+    return Series(datetime_of(grid.start, zone), made, tidying=tidied, flags=frozenset({Flag.RESAMPLED}))
+
+
+def _by_slot(samples: Samples, slot: npt.NDArray[np.int64], epoch_seconds: int, zone: str | None) -> Series:
     epochs = int(slot.max()) + 1
-    if epochs > MAX_EPOCHS:
-        raise too_many_epochs()
-    values = np.full(epochs, np.nan)
-    np.fmax.at(values, slot, samples.values)
+    values = _largest(slot, samples.values, epochs)
     wear = None
     if samples.wear is not None:
         wear = np.zeros(epochs, dtype=np.bool_)
         wear[slot[samples.wear]] = True
     copies = np.bincount(slot, minlength=epochs)
-    start = _datetime(samples.micros.min(), zone)
+    start = datetime_of(samples.micros.min(), zone)
     flags = _like_clock_change(copies, start, epoch_seconds) if zone is None else frozenset[Flag]()
-    return Series(start, values, wear, _tidying(samples, slot, values, copies), flags)
+    return Series(start, values, wear, _tidying(samples, values[slot], copies), flags)
 
 
-def _slots(micros: Instants, epoch_seconds: int) -> npt.NDArray[np.int64]:
-    """Epoch (n,) of each sample, counted from the earliest."""
-    if epoch_seconds < 1:
-        raise RecordingError(
-            Refusal.NO_EPOCH_INFORMATION, "expected an epoch of at least 1 second", where="epoch_seconds"
-        )
-    step = epoch_seconds * _SECOND
-    elapsed = micros - micros.min()
-    slot: npt.NDArray[np.int64] = (elapsed + step // 2) // step
-    off = int((np.abs(elapsed - slot * step) > step // _TOLERANCE).sum())
-    if off:
+def _largest(place: npt.NDArray[np.int64], values: FloatArray, places: int) -> FloatArray:
+    """The largest of the ``values`` (n,) at each of the ``places``; NaN where there is none."""
+    found = np.full(places, np.nan)
+    if (np.diff(place) > 0).all():
+        found[place] = values
+    else:
+        np.fmax.at(found, place, values)
+    return found
+
+
+def _by_overlap(samples: Samples, epoch_seconds: int, zone: str | None) -> Series:
+    """Split samples of a clock that drifted or was set among regular epochs from the first whole second."""
+    micros, copy_of = np.unique(samples.micros, return_inverse=True)
+    values = _largest(copy_of, samples.values, micros.size)
+    step = epoch_seconds * SECOND
+    _check_spacing(micros, epoch_seconds)
+    spans = Spans(micros, np.minimum(micros + step, np.append(micros[1:], micros[-1] + step)), values)
+    first = int(micros[0]) // SECOND * SECOND
+    grid = Grid(first, step, -(-(int(spans.end[-1]) - first) // step))
+    made = spread(spans, grid, average=samples.average)
+    worn = None if samples.wear is None else np.unique(samples.micros[samples.wear])
+    wear = None if worn is None else _touched(spans, np.isin(micros, worn), grid)
+    gaps = int((np.bincount(pieces_of(spans, grid)[1], minlength=grid.epochs) == 0).sum())
+    tidied = replace(_tidying(samples, values[copy_of], np.bincount(copy_of)), gaps=gaps)
+    return Series(datetime_of(first, zone), made, wear, tidied, frozenset({Flag.RESAMPLED}))
+
+
+def _check_spacing(micros: Instants, epoch_seconds: int) -> None:
+    close = int((np.diff(micros) < epoch_seconds * SECOND * (1 - 1 / _TOLERANCE)).sum())
+    if close:
         raise RecordingError(
             Refusal.INVALID_FIELD,
-            f"expected timestamps every {epoch_seconds} s from the first, found {off} further off than a "
-            "tenth of that; correct epoch_seconds, or resample before sending",
+            f"expected timestamps about {epoch_seconds} s apart, found {close} closer together; correct "
+            "epoch_seconds, split the file where its clock was set back, or declare irregular sampling",
             where="timestamps",
         )
-    return slot
 
 
-def _tidying(
-    samples: Samples, slot: npt.NDArray[np.int64], values: FloatArray, copies: npt.NDArray[np.int64]
-) -> Tidying:
-    kept = values[slot]
+def _touched(spans: Spans, chosen: BoolArray, grid: Grid) -> BoolArray:
+    """Mask (epochs,) of the epochs that a chosen span reaches."""
+    which, epoch, _ = pieces_of(spans, grid)
+    mask = np.zeros(grid.epochs, dtype=np.bool_)
+    mask[epoch[chosen[which]]] = True
+    return mask
+
+
+def _tidying(samples: Samples, kept: FloatArray, copies: npt.NDArray[np.int64]) -> Tidying:
+    """Counts: ``kept`` (n,) is the value kept in each sample's place, ``copies`` how many a place has."""
     differs = ~((samples.values == kept) | (np.isnan(samples.values) & np.isnan(kept)))
     return Tidying(
         unsorted=int((np.diff(samples.micros) < 0).sum()),
@@ -312,10 +203,13 @@ def epoch_seconds_of(micros: Instants, stated: int | None, hints: Hints) -> int:
 
 def _commonest_step(micros: Instants) -> int | None:
     """Seconds between neighbours in time, the shortest of equally common ones; None for a single time."""
-    steps, copies = np.unique(np.diff(np.unique(micros)), return_counts=True)
+    between = np.diff(micros)
+    if not (between > 0).all():
+        between = np.diff(np.unique(micros))
+    steps, copies = np.unique(between, return_counts=True)
     step = int(steps[np.argmax(copies)]) if steps.size else None
-    if step is not None and step % _SECOND:
+    if step is not None and step % SECOND:
         raise RecordingError(
             Refusal.INVALID_FIELD, "expected steps of whole seconds; resample before sending", where="time"
         )
-    return None if step is None else step // _SECOND
+    return None if step is None else step // SECOND

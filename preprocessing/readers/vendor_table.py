@@ -12,7 +12,11 @@ from datetime import date, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
-from preprocessing.readers.assemble import MAX_EPOCHS, too_many_epochs
+import numpy as np
+
+from preprocessing.readers.assemble import too_many_epochs
+from preprocessing.readers.cells import Column, columns_from, distinct
+from preprocessing.readers.columns import split
 from preprocessing.recording import RecordingError, Refusal
 
 __all__ = [
@@ -31,6 +35,7 @@ _DATE = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})", re.ASCII)
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?: ?([AP])M)?", re.ASCII | re.IGNORECASE)
 _LINE = re.compile(r"[^\n]+")
 _LONGEST_CELL = 64
+_WHITE = np.isin(np.arange(256), np.frombuffer(b" \t\n\v\f\r\x1c\x1d\x1e\x1f", np.uint8))
 
 
 class DateOrder(StrEnum):
@@ -76,37 +81,60 @@ def cells_of(line: str, separator: str) -> tuple[str, ...]:
 
 
 def named_columns(
-    body: str, separator: str, names: Sequence[str], wanted: Collection[str]
-) -> dict[str, list[str]]:
+    body: str, separator: str, names: Sequence[str], wanted: Collection[str], limit: int
+) -> dict[str, Sequence[str]]:
     """Columns of ``body`` called as in ``wanted``, stripped; blank lines and an empty last cell drop out.
 
     Raises RecordingError ``unparsable`` for broken quoting, ``invalid_field`` for a row of another width or
-    with an overlong cell, ``no_samples`` for an empty body, ``too_many_epochs`` beyond the limit.
+    with an overlong cell, ``no_samples`` for an empty body, ``too_many_epochs`` beyond ``limit`` rows.
     """
-    places = [(place, name) for place, name in enumerate(names) if name in wanted]
-    columns: dict[str, list[str]] = {name: [] for _, name in places}
-    count = 0
-    for row in _rows(body, separator):
-        count += 1
-        if count > MAX_EPOCHS:
-            raise too_many_epochs()
-        _check_width(row, len(names), count)
-        for place, name in places:
-            columns[name].append(row[place].strip())
-    if not count:
-        raise RecordingError(Refusal.NO_SAMPLES, "expected epochs after the header, found none; export again")
-    return columns
+    places = {name: place for place, name in enumerate(names) if name in wanted}
+    plain = _plain(body, separator, len(names), limit)
+    if plain:
+        return {name: _stripped(plain[place]) for name, place in places.items()}
+    rows = _rows(body, separator, len(names), limit)
+    chosen = ([row[place].strip() for place in places.values()] for row in rows)
+    return dict(zip(places, columns_from(chosen, len(places)), strict=True))
 
 
-def _rows(body: str, separator: str) -> Iterator[list[str]]:
+def _plain(body: str, separator: str, width: int, limit: int) -> list[Column]:
+    """Columns of a table without quotes, blank lines and anything to refuse; none for any other table."""
+    body = body.removeprefix("\n")  # the rest of the line of the header
+    cells = body.partition("\n")[0].count(separator) + 1
+    columns = split(body, separator, cells) if body.isascii() and cells in (width, width + 1) else []
+    short = columns and len(columns[0]) <= limit and all((c.lengths <= _LONGEST_CELL).all() for c in columns)
+    spare = columns[width:] if short else []
+    return columns if short and not any(_stripped(cells).lengths.any() for cells in spare) else []
+
+
+def _stripped(cells: Column) -> Column:
+    """Cells of ASCII letters without the white space around them, as ``str.strip`` does."""
+    letters = np.frombuffer(cells.text, np.uint8)
+    begin, end = cells.begin.copy(), cells.end.copy()
+    while (blank := _WHITE[letters[begin]] & (begin < end)).any():
+        begin += blank
+    while (blank := _WHITE[letters[end - 1]] & (begin < end)).any():
+        end -= blank
+    return Column(cells.text, begin, end)
+
+
+def _rows(body: str, separator: str, width: int, limit: int) -> Iterator[list[str]]:
     """Rows that are not blank, one at a time, so that memory holds only what is wanted of them."""
     lines = (line[0] for line in _LINE.finditer(body))
+    number = 0
     try:
-        yield from filter(None, csv.reader(lines, delimiter=separator, strict=True))
+        for row in filter(None, csv.reader(lines, delimiter=separator, strict=True)):
+            number += 1
+            if number > limit:
+                raise too_many_epochs(limit)
+            _check_width(row, width, number)
+            yield row
     except csv.Error:
         raise RecordingError(
             Refusal.UNPARSABLE, "expected a table after the header; check the quoting, or export again"
         ) from None
+    if not number:
+        raise RecordingError(Refusal.NO_SAMPLES, "expected epochs after the header, found none; export again")
 
 
 def _check_width(row: Sequence[str], width: int, number: int) -> None:
@@ -166,19 +194,24 @@ def _no_dates(where: str) -> RecordingError:
     )
 
 
-def labels_of(dates: Sequence[str], times: Sequence[str], order: DateOrder) -> list[str]:
+def labels_of(dates: Sequence[str], times: Sequence[str], order: DateOrder) -> Sequence[str]:
     """ISO 8601 labels (n,) of a date and a time column; RecordingError ``invalid_field`` naming the row."""
-    days = {text: _iso_date(text, order) for text in set(dates)}
-    clock = {text: _iso_time(text) for text in set(times)}
-    labels = [(days[day], clock[time]) for day, time in zip(dates, times, strict=True)]
-    wrong = next((row for row, (day, time) in enumerate(labels, 1) if day is None or time is None), None)
-    if wrong is not None:
+    texts, day_of = distinct(dates)
+    clocks, clock_of = distinct(times)
+    days = [_iso_date(text, order) for text in texts]
+    hours = [_iso_time(text) for text in clocks]
+    wrong = np.array([day is None for day in days])[day_of] | np.array([h is None for h in hours])[clock_of]
+    if wrong.any():
         raise RecordingError(
             Refusal.INVALID_FIELD,
             f"expected a date ({order}) and a time such as 21:05:00 in every row; correct those that are not",
-            where=f"row {wrong}",
+            where=f"row {int(wrong.argmax()) + 1}",
         )
-    return [f"{day}T{time}" for day, time in labels]
+    label = np.char.add(
+        np.array(days, "S10")[day_of], np.array([f"T{hour}" for hour in hours], "S9")[clock_of]
+    )
+    end = np.arange(1, len(dates) + 1) * label.itemsize
+    return Column(label.tobytes(), end - label.itemsize, end)
 
 
 def _iso_date(text: str, order: DateOrder) -> str | None:

@@ -9,7 +9,9 @@ from bentoml.exceptions import BentoMLException
 
 from postprocessing.analysis import Analysis
 from postprocessing.fhir import check
+from preprocessing.readers.hints import TEXT_HINTS
 from tests.e2e.server import pat
+from tests.preprocessing.examples import FILES
 from tests.shared import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -118,3 +120,40 @@ def test_embed_standardises_raw_weeks_by_the_cohort_of_their_device(client):
 def test_the_same_question_gets_the_same_bytes(client, week):
     first, second = (client.post("/analyze", json=week).content for _ in range(2))
     assert first == second
+
+
+def test_steps_of_a_watch_and_a_phone_are_merged_and_pat_is_absent_with_a_reason(client):
+    document = {
+        "zone": "Europe/Berlin",
+        "epoch_seconds": 60,
+        "unit": "steps",
+        "timestamps": ["2026-03-02T08:00:00Z", "2026-03-02T08:05:00Z"],
+        "ends": ["2026-03-02T08:10:00Z", "2026-03-02T08:20:00Z"],
+        "sources": ["watch", "phone"],
+        "ids": ["a", "b"],
+        "values": [100, 150],
+        "travel": [{"from": "2026-03-02T08:12:00Z", "zone": "America/New_York"}],
+    }
+    analysis = client.post("/analyze", json=document).json()
+    assert analysis["recording"]["sources"] == {"watch": 10, "phone": 10}
+    assert analysis["quality"]["overlapping_samples"] == 1
+    assert analysis["quality"]["flags"] == ["spread_samples", "zone_changed"]
+    assert analysis["weeks_absent"]["reason"] == "unit_not_supported"
+    headers = {"X-PAT-Source-Priority": "phone,watch", "X-PAT-Since": "2026-03-02"}
+    raw = client.post("/v1/recordings:analyze", content=json.dumps(document), headers=headers).json()
+    assert raw["recording"]["sources"] == {"watch": 5, "phone": 15}
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_every_example_gets_an_analysis_or_a_bundle_that_passes_the_runtime_check(client, name):
+    example = FILES[name]
+    given = {key: getattr(example.hints, key) for key in TEXT_HINTS}
+    headers = {f"X-PAT-{key.replace('_', '-').title()}": value for key, value in given.items() if value}
+    content = (EXAMPLES / "formats" / name).read_bytes()
+    answer = client.post("/v1/recordings:analyze", content=content, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["recording"]["source_format"] == example.form
+    fhir = client.post(
+        "/v1/recordings:analyze", content=content, headers={**headers, "Accept": "application/fhir+json"}
+    )
+    assert check(fhir.json()) == []

@@ -229,7 +229,7 @@ def _week(made_from: Recording, case: Case, number: int) -> WeekResult:
         dst_transition="spring" if start.utcoffset() != end.utcoffset() else None,
         dropped_repeated_minutes=0,
         missing_fraction=0.0123,
-        calibration="per_recording",
+        calibration="reference_cohort" if case.predictions else "per_recording",
         embedding=tuple(values[0, :96].tolist()) if case.pat else None,
         patch_minutes=18 if case.pat and case.profile else None,
         attention_received=tuple(received.tolist()) if case.pat and case.profile else None,

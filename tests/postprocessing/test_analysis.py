@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from postprocessing import circadian, sleep
 from postprocessing.absence import Reason, absent
-from postprocessing.analysis import METRICS, Basis, Metric, MetricCode, Night
+from postprocessing.analysis import METRICS, Basis, Metric, MetricCode, Night, Prediction, WeekResult
 from preprocessing.units import Unit
+from tests.postprocessing.factory import Case, analysis
 from tests.postprocessing.synthetic import regular
 from tests.shared import ROOT
 
@@ -121,3 +122,15 @@ def test_the_documentation_defines_every_metric_and_every_reason():
         Reason.NO_SLEEP_LOG,
     ):
         assert f"`{reason.value}`" in text
+
+
+def test_a_week_scaled_by_itself_carries_no_calibrated_probability():
+    (week,) = analysis(Case(days=7, pat=True)).weeks
+    head = Prediction(
+        head="any", probability=0.2, threshold=0.5, calibrated=True, evidence="a study", checkpoint="a:1"
+    )
+    fields = {**week.model_dump(), "predictions": (head,)}
+    with pytest.raises(ValidationError, match="no calibrated probability"):
+        WeekResult(**{**fields, "calibration": "per_recording"})
+    WeekResult(**{**fields, "calibration": "reference_cohort"})
+    WeekResult(**{**fields, "predictions": (head.model_copy(update={"calibrated": False}),)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ from postprocessing.circadian import (
     relative_amplitude,
     summarise,
 )
-from preprocessing.recording import Recording
+from preprocessing.recording import Recording, ZoneChange
 from preprocessing.units import Unit, WearSite
 from tests.postprocessing.synthetic import between, changed, clock_hours, regular, with_values
 
@@ -351,3 +351,26 @@ def test_whatever_is_missing_every_number_is_finite_and_in_its_range(seed, share
         assert 0 <= found["relative_amplitude"] <= 1
     if found["interdaily_stability"] is not None:
         assert 0 <= found["interdaily_stability"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("travel", "absent_for"),
+    [
+        ("America/New_York", Reason.ZONE_CHANGED),
+        ("+05:30", Reason.ZONE_CHANGED),
+        ("Europe/London", None),
+        ("Africa/Lagos", None),  # no summer time: an hour from Oslo in summer, none in winter
+        ("Europe/Oslo", None),
+    ],
+)
+def test_a_journey_of_more_than_an_hour_leaves_no_clock_statement(travel, absent_for):
+    home = lively(8, start=datetime(2024, 5, 1), zone="Europe/Oslo")
+    away = ZoneChange(datetime(2024, 5, 4, 12, tzinfo=UTC), travel)
+    found = reasons(rhythm_of(replace(home, travel=(away,))))
+    assert set(found.values()) == {absent_for}
+
+
+def test_a_journey_after_the_recording_changes_nothing():
+    home = lively(8, start=datetime(2024, 5, 1), zone="Europe/Oslo")
+    later = ZoneChange(datetime(2024, 6, 4, 12, tzinfo=UTC), "Asia/Tokyo")
+    assert rhythm_of(replace(home, travel=(later,))) == rhythm_of(home)

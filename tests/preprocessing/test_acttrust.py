@@ -112,7 +112,6 @@ def test_one_row_needs_the_interval_or_a_hint():
         (example(ROWS.replace("05/01/2024 09:01", "2024-01-05 09:01")), Refusal.INVALID_FIELD, "row 2"),
         (example(ROWS.replace("09:01:00", "9h01")), Refusal.INVALID_FIELD, "row 2"),
         (example(ROWS.replace("05/01", "32/01")), Refusal.INVALID_FIELD, "DATE/TIME"),
-        (example(ROWS.replace("09:03:00", "09:03:20")), Refusal.INVALID_FIELD, "timestamps"),
         (example(ROWS.replace(";2400;", ";many;")), Refusal.INVALID_FIELD, "PIM"),
         (example(ROWS.replace(";2400;", ";-2400;")), Refusal.INVALID_FIELD, "values"),
         (example(ROWS.replace("41;0;1;", "41;0;yes;")), Refusal.INVALID_FIELD, "EVENT"),

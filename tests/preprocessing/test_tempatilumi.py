@@ -78,7 +78,6 @@ def test_one_row_needs_a_hint():
         (example(ROWS.replace("2024/1/10", "10/1/2024")), Refusal.INVALID_FIELD, "row 3"),
         (example(ROWS.replace("2024/1/9", "2024/2/30")), Refusal.INVALID_FIELD, "Hora"),
         (example(ROWS.replace("23:59:00", "noon")), Refusal.INVALID_FIELD, "row 2"),
-        (example(ROWS.replace("00:00:00", "00:00:07")), Refusal.INVALID_FIELD, "timestamps"),
         (example(ROWS.replace("723", "7.2.3")), Refusal.INVALID_FIELD, "Atividade"),
         (example(ROWS.replace("723", "-723")), Refusal.INVALID_FIELD, "values"),
         (example(ROWS.replace("; 1; 10", "; X; 10")), Refusal.INVALID_FIELD, "Evento"),

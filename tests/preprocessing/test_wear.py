@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from preprocessing.readers import read
-from preprocessing.recording import Flag
+from preprocessing.recording import Flag, RecordingError, Refusal
 from preprocessing.runs import runs
 from preprocessing.units import Unit, WearSite
 from preprocessing.wear import ChoiRule, TroianoRule, WearMode, assess, choi_nonwear, troiano_nonwear
@@ -81,6 +81,24 @@ def test_on_the_hip_ninety_minutes_of_zeros_are_non_wear(zeros, off):
     found = assess(recording(values=zeros_between(zeros), **HIP))
     assert found.rule == "choi2011"
     assert (~found.worn).sum() == off
+
+
+@pytest.mark.parametrize(("mode", "zeros", "off"), [("choi2011", 80, 0), ("troiano2008", 80, 80)])
+def test_a_rule_may_be_named_where_it_was_published_for(mode, zeros, off):
+    found = assess(recording(values=zeros_between(zeros), **HIP), WearMode(mode))
+    assert found.rule == mode
+    assert (~found.worn).sum() == off
+
+
+@pytest.mark.parametrize("mode", ["choi2011", "troiano2008"])
+@pytest.mark.parametrize(
+    "where",
+    [{**HIP, "wear_site": WearSite.WRIST}, {**HIP, "wear_site": WearSite.UNKNOWN}, {"unit": Unit.STEPS}],
+)
+def test_a_rule_that_would_take_sleep_for_non_wear_is_refused(mode, where):
+    with pytest.raises(RecordingError) as refused:
+        assess(recording(**where), WearMode(mode))
+    assert (refused.value.code, refused.value.where) == (Refusal.INVALID_FIELD, "wear")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,207 @@
+"""FHIR resources as plain JSON: which Observations a document holds, and what their common elements say.
+
+HL7 FHIR R4 and R5. A modifier that this reader does not know may turn the meaning of a resource round, so a
+used resource with a ``modifierExtension`` or ``implicitRules`` is refused (FHIR, Extensibility). Patients,
+performers, names and notes are never read; the subject is compared, not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from preprocessing.readers.json_fields import Fields as Resource
+from preprocessing.readers.json_fields import items, part, text
+from preprocessing.recording import RecordingError, Refusal
+
+__all__ = [
+    "LOINC",
+    "UCUM",
+    "Collected",
+    "Resource",
+    "check_subjects",
+    "codings",
+    "collected",
+    "device_words",
+    "effective",
+    "extension_value",
+    "is_usable",
+    "refuse_modified",
+    "zone_stated",
+]
+
+LOINC = "http://loinc.org"
+UCUM = "http://unitsofmeasure.org"
+_ZONES = (  # R4, and its name since R5
+    "http://hl7.org/fhir/StructureDefinition/tz-code",
+    "http://hl7.org/fhir/StructureDefinition/timezone",
+)
+_BUNDLES = ("collection", "searchset", "transaction", "batch", "document")
+_RESOURCES_IN = {"observation": "Observation", "bundle": "Bundle"}  # parameters of $analyze that hold data
+_OPTIONS = ("heads", "return")  # parameters that say what to do with it
+_USABLE = ("final", "amended", "corrected", "preliminary")
+_UNUSABLE = ("registered", "cancelled", "entered-in-error", "unknown")
+_MODIFIERS = ("modifierExtension", "implicitRules")
+_TIMES = ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "effectiveTiming")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Observations of a document, and its Devices by the references that may mean them."""
+
+    observations: list[Resource] = field(default_factory=list)
+    devices: dict[str, Resource] = field(default_factory=dict)
+
+
+def collected(document: Resource) -> Collected:
+    """Gather the Observations of an Observation, a Bundle, or the Parameters of an operation around them.
+
+    Raises RecordingError ``invalid_field`` for a Bundle of another type or an unknown parameter.
+    """
+    found = Collected()
+    for full_url, resource in _resources(document):
+        kind = resource.get("resourceType")
+        if kind == "Observation":
+            found.observations.append(resource)
+        elif kind == "Device":
+            names = (full_url, f"Device/{text(resource, 'id')}")
+            found.devices.update({name: resource for name in names if name})
+    return found
+
+
+def _resources(document: Resource) -> Iterable[tuple[str | None, Resource]]:
+    """Each resource with its full URL, if it has one."""
+    tops = _parameters(document) if document.get("resourceType") == "Parameters" else [document]
+    for top in tops:
+        if top.get("resourceType") != "Bundle":
+            yield None, top
+            continue
+        if top.get("type") not in _BUNDLES:
+            raise RecordingError(
+                Refusal.INVALID_FIELD, f"expected a Bundle of type {', '.join(_BUNDLES)}", where="Bundle.type"
+            )
+        refuse_modified(top, "entry")
+        for entry in items(top, "entry"):
+            refuse_modified(entry, "resource")
+            yield text(entry, "fullUrl"), part(entry, "resource")
+
+
+def _parameters(document: Resource) -> list[Resource]:
+    refuse_modified(document, "parameter")
+    held = []
+    for parameter in items(document, "parameter"):
+        refuse_modified(parameter, "resource")
+        name = text(parameter, "name")
+        if name in _OPTIONS:
+            continue
+        resource = part(parameter, "resource")
+        if name not in _RESOURCES_IN or resource.get("resourceType") != _RESOURCES_IN[name]:
+            raise RecordingError(
+                Refusal.INVALID_FIELD,
+                "expected the parameters observation (an Observation) and bundle (a Bundle), beside "
+                f"{' and '.join(_OPTIONS)}",
+                where="Parameters.parameter",
+            )
+        held.append(resource)
+    return held
+
+
+def refuse_modified(resource: Resource, *apart: str) -> None:
+    """Refuse a modifier anywhere in ``resource``, except in its elements ``apart``."""
+    heap: list[Any] = [value for name, value in resource.items() if name not in apart]
+    found = any(name in resource for name in _MODIFIERS)
+    while heap and not found:
+        value = heap.pop()
+        if isinstance(value, dict):
+            found = any(name in value for name in _MODIFIERS)
+            heap.extend(value.values())
+        elif isinstance(value, list):
+            heap.extend(value)
+    if found:
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            "expected resources without modifierExtension and implicitRules, because they may change what a "
+            "value means; leave out the resources that have them",
+            where="modifierExtension",
+        )
+
+
+def is_usable(observation: Resource) -> bool:
+    """Whether its status lets a value be used; RecordingError ``invalid_field`` for no status of FHIR's."""
+    status = observation.get("status")
+    if status not in (*_USABLE, *_UNUSABLE):
+        raise RecordingError(
+            Refusal.INVALID_FIELD, f"expected a status such as {_USABLE[0]}", where="Observation.status"
+        )
+    return status in _USABLE
+
+
+def check_subjects(observations: Iterable[Resource]) -> None:
+    """Refuse Observations of several subjects: they are not one person's recording."""
+    subjects = {text(part(observation, "subject"), "reference") for observation in observations} - {None}
+    if len(subjects) > 1:
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            f"expected Observations of one subject, found {len(subjects)}; send those of one person",
+            where="Observation.subject",
+        )
+
+
+def codings(observation: Resource) -> set[tuple[str | None, str | None]]:
+    """System and code of each coding of ``Observation.code``."""
+    held = items(part(observation, "code"), "coding")
+    return {(text(coding, "system"), text(coding, "code")) for coding in held}
+
+
+def extension_value(element: Resource, url: str, kind: str) -> Any:
+    """Value of the first extension ``url`` that has a ``kind`` such as ``valueCode``."""
+    held = (item.get(kind) for item in items(element, "extension") if item.get("url") == url)
+    return next((value for value in held if value is not None), None)
+
+
+def effective(observation: Resource) -> tuple[str | None, str | None]:
+    """When it was measured, as written: start and end of the Period, or one time and None.
+
+    Raises RecordingError ``invalid_field`` for several times or a Timing.
+    """
+    given = [name for name in _TIMES if observation.get(name) is not None]
+    if len(given) > 1 or "effectiveTiming" in given:
+        raise RecordingError(
+            Refusal.INVALID_FIELD,
+            "expected one of effectiveDateTime, effectivePeriod and effectiveInstant",
+            where="Observation.effective",
+        )
+    if given == ["effectivePeriod"]:
+        period = part(observation, "effectivePeriod")
+        return text(period, "start"), text(period, "end")
+    return (text(observation, given[0]) if given else None), None
+
+
+def zone_stated(observation: Resource) -> str | None:
+    """IANA zone in the extension for it: of the time, of the start of the Period, or of the Observation."""
+    period = part(observation, "effectivePeriod")
+    places = [part(observation, f"_{name}") for name in ("effectiveDateTime", "effectiveInstant")]
+    for place in (part(period, "_start"), period, *places, observation):
+        for url in _ZONES:
+            zone = extension_value(place, url, "valueCode")
+            if isinstance(zone, str):
+                return zone
+    return None
+
+
+def device_words(observation: Resource, devices: Mapping[str, Resource]) -> str:
+    """Manufacturer and model of the Device that it refers to, if that is in the document; no other names."""
+    reference = text(part(observation, "device"), "reference") or ""
+    contained = {f"#{text(held, 'id')}": held for held in items(observation, "contained")}
+    device = contained.get(reference) or devices.get(reference) or {}
+    if device.get("resourceType") != "Device":
+        return ""
+    refuse_modified(device)
+    names = [
+        text(name, "name") if "name" in name else text(name, "value")  # R4 deviceName.name, R5 name.value
+        for name in (*items(device, "deviceName"), *items(device, "name"))
+        if name.get("type") in ("model-name", "manufacturer-name", "registered-name")
+    ]
+    words = (text(device, "manufacturer"), text(device, "modelNumber"), *names)
+    return " ".join(word for word in words if word)
