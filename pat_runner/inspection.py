@@ -9,7 +9,7 @@ from pat_runner.pipeline import MAX_MISSING_FRACTION, no_weeks
 from postprocessing import circadian, sleep
 from postprocessing.analysis import METRICS, Metric, Quality
 from preprocessing.calendar import transitions
-from preprocessing.recording import Recording
+from preprocessing.recording import Flag, Recording
 from preprocessing.runs import runs
 from preprocessing.wear import Wear, WearMode, assess
 from preprocessing.week import Week, weeks_of
@@ -60,12 +60,17 @@ def _spans(recording: Recording) -> list[tuple[str, int, int]]:
 def _clock(recording: Recording) -> Iterator[str]:
     yield f"start         {recording.start.isoformat()}"
     yield f"end           {recording.end.isoformat()}"
-    yield f"zone          {recording.zone or 'unknown (wall clock); give --zone'}"
+    yield f"zone          {recording.zone or _no_zone(recording)}"
     yield f"length        {recording.days:.2f} days, {recording.epochs} epochs"
     for moved in recording.travel:
         yield f"travel        clock of {moved.zone} from {moved.instant.isoformat()}"
     for change in transitions(recording.zone, recording.start, recording.end):
         yield f"clock change  {change.kind}, at {change.instant.isoformat()}"
+
+
+def _no_zone(recording: Recording) -> str:
+    dated = Flag.DATE_UNKNOWN not in recording.flags
+    return "unknown (wall clock); give --zone" if dated else "unknown, and so is the date"
 
 
 def _kept(quality: Quality) -> Iterator[str]:
@@ -80,7 +85,7 @@ def _kept(quality: Quality) -> Iterator[str]:
         "samples cut or dropped where another covers their time": quality.overlapping_samples,
         "samples set aside": quality.set_aside_samples,
     }
-    yield from (f"repaired      {count} {what}" for what, count in repaired.items() if count)
+    yield from (f"repaired      {what}: {count}" for what, count in repaired.items() if count)
     yield from (f"flag          {flag}" for flag in quality.flags)
 
 

@@ -7,22 +7,29 @@ three shapes. A metric without a packed series counts where its ``metadata`` say
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from preprocessing.merging import Source
-from preprocessing.readers.amounts import Amount, Aside, nothing_left, recording_of_amounts
+from preprocessing.readers.amounts import Amount, recording_of_amounts
 from preprocessing.readers.aware_times import is_naive, moments
 from preprocessing.readers.canonical import values_of
 from preprocessing.readers.device_models import family_in
 from preprocessing.readers.events import kind_of_source
 from preprocessing.readers.hints import Format, Hints
-from preprocessing.readers.json_document import is_list_of, numbers, typed
-from preprocessing.readers.json_fields import Fields, items, number, part, text
-from preprocessing.readers.pieces import COUNT_UNITS, Piece, Reading, Scale, check_number, recording_of_pieces
+from preprocessing.readers.json_document import Fields, is_list_of
+from preprocessing.readers.pieces import (
+    COUNT_UNITS,
+    Piece,
+    Reading,
+    Scale,
+    check_number,
+    check_person,
+    recording_of_pieces,
+)
 from preprocessing.readers.stamps import SECOND
 from preprocessing.recording import BoolArray, Recording, RecordingError, Refusal
 from preprocessing.units import Unit
@@ -78,63 +85,55 @@ def read(document: Any, hints: Hints) -> Recording:
     """Read the series or the steps of a document; RecordingError says what is missing, wrong or mixed."""
     if not isinstance(document, dict):
         raise RecordingError(Refusal.UNPARSABLE, "expected a JSON object with metrics or a packed series")
-    metrics = list(_metrics(document))
-    aside = Aside()
-    packed = [metric for metric in metrics if _is_packed(metric)]
-    check_number(len(packed))
-    pieces = [_piece(metric, hints) for metric in packed]
-    amounts = [_amount(metric) for metric in metrics if not _is_packed(metric)]
-    aside.update(reason for reason in (*pieces, *amounts) if isinstance(reason, Refusal))
-    series = [piece for piece in pieces if isinstance(piece, Piece)]
-    steps = [amount for amount in amounts if isinstance(amount, Amount)]
+    metrics = list(_metrics(Fields(document)))
+    check_number(sum(map(_is_packed, metrics)))
+    found = [_piece(metric, hints) if _is_packed(metric) else _amount(metric) for metric in metrics]
+    series = [piece for piece in found if isinstance(piece, Piece)]
+    steps = [amount for amount in found if isinstance(amount, Amount)]
     if series and steps:
         raise RecordingError(
             Refusal.MIXED_QUANTITIES,
             "expected metrics of one kind, found series and single amounts; send them one by one",
         )
-    if not series and not steps:
-        raise nothing_left(aside)
-    _check_user(metrics)
-    _check_zone({piece.zone for piece in series} | {amount.zone for amount in steps}, hints)
-    if steps:
-        return recording_of_amounts(steps, aside, Reading(FORMAT, hints))
-    return recording_of_pieces(series, aside.total(), Reading(FORMAT, hints))
+    check_person((metric.user for metric in metrics), "user_id")
+    _check_zones({piece.zone for piece in series} | {amount.clock for amount in steps}, hints)
+    if series:
+        return recording_of_pieces(series, len(found) - len(series), Reading(FORMAT, hints))
+    named = {str(amount.clock) for amount in steps if amount.clock}
+    amounts = [one for one in found if not isinstance(one, Piece)]
+    return recording_of_amounts(amounts, Reading(FORMAT, hints), named.pop() if len(named) == 1 else None)
 
 
 def _metrics(document: Fields) -> Iterable[_Metric]:
     """The metrics of an upload, of the items of a list, or of the document itself."""
     if document.get("profile") == PROFILE:
-        yield _Metric({"raw_data": document}, None, None)
+        yield _Metric(Fields({"raw_data": document.held}), None, None)
         return
-    listed = items(document, "data") if isinstance(document.get("data"), list) else [document]
+    listed = document.items("data") if isinstance(document.get("data"), list) else [document]
     for item in listed:
-        user, source = text(item, "user_id"), text(item, "upload_source")
-        if "metric_data" in item:
-            held = [part(item, "metric_data")]
-        elif isinstance(item.get("metrics"), dict):  # by type, as the service's own store keeps an upload
-            held = [part(item["metrics"], kind) for kind in item["metrics"]]
-        else:
-            held = items(item, "metrics") if "metrics" in item else [item]
-        yield from (_Metric(fields, user, source) for fields in held)
+        user, source = item.text("user_id"), item.text("upload_source")
+        yield from (_Metric(fields, user, source) for fields in _held(item))
+
+
+def _held(item: Fields) -> Iterable[Fields]:
+    """The metrics of an item, which may be one itself."""
+    metrics = item.get("metrics")
+    if "metric_data" in item:
+        return [item.part("metric_data")]
+    if isinstance(metrics, dict):  # by type, as the service's own store keeps an upload
+        return Fields(
+            {"metrics": [{} if held is None else held for held in metrics.values()]}, item.place
+        ).items("metrics")
+    return item.items("metrics") if "metrics" in item else [item]
 
 
 def _is_packed(metric: _Metric) -> bool:
-    return part(metric.fields, "raw_data").get("profile") == PROFILE
+    return bool(metric.fields.part("raw_data").get("profile") == PROFILE)
 
 
-def _check_user(metrics: list[_Metric]) -> None:
-    users = {metric.user for metric in metrics} - {None}
-    if len(users) > 1:
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            f"expected metrics of one user, found {len(users)}; send those of one person",
-            where="user_id",
-        )
-
-
-def _check_zone(zones: set[str | None], hints: Hints) -> None:
+def _check_zones(zones: Set[str | int | None], hints: Hints) -> None:
     """A start with an offset does not say where the clock hung for the rest of the year."""
-    if hints.zone is None and not any(zones):
+    if zones and hints.zone is None and not any(zones):
         raise RecordingError(
             Refusal.NO_TIME_ZONE,
             "expected time_zone (an IANA name such as America/Denver), found none; state it, or give the "
@@ -145,14 +144,14 @@ def _check_zone(zones: set[str | None], hints: Hints) -> None:
 
 def _piece(metric: _Metric, hints: Hints) -> Piece | Refusal:
     """The packed series of a metric, or what sets it aside."""
-    raw, metadata = part(metric.fields, "raw_data"), part(metric.fields, "metadata")
-    quantity = text(raw, "quantity")
+    raw, metadata = metric.fields.part("raw_data"), metric.fields.part("metadata")
+    quantity = raw.text("quantity")
     if quantity not in _QUANTITIES:
         return Refusal.NO_SAMPLES
-    scale = _scale(quantity, _agreed("unit", text(raw, "unit"), text(metadata, "unit")), hints)
-    start = _start(text(raw, "start"), text(metadata, "start"))
+    scale = _scale(quantity, _agreed("unit", raw.text("unit"), metadata.text("unit")), hints)
+    start = _start(raw.text("start"), metadata.text("start"))
     epoch_seconds = _agreed("epoch_seconds", _seconds(raw), _seconds(metadata)) or hints.epoch_seconds
-    values = numbers(raw, "values")
+    values = raw.numbers("values")
     if scale is None:
         return Refusal.UNKNOWN_UNIT
     if start is None or not epoch_seconds or values is None:
@@ -161,15 +160,15 @@ def _piece(metric: _Metric, hints: Hints) -> Piece | Refusal:
         return Refusal.NAIVE_TIMESTAMP
     return Piece(
         start=start,
-        end=text(metadata, "end"),
+        end=metadata.text("end"),
         epoch_seconds=epoch_seconds,
         unit=scale.unit,
         values=scale.per_epoch(values_of(values), epoch_seconds),
-        zone=_agreed("time_zone", text(raw, "time_zone"), text(metadata, "time_zone")),
+        zone=_agreed("time_zone", raw.text("time_zone"), metadata.text("time_zone")),
         wear=_wear(raw, len(values)),
-        device=family_in(text(raw, "device_model") or ""),
-        owner=text(metric.fields, "device_id"),
-        key=text(metric.fields, "metric_id"),
+        device=family_in(raw.text("device_model") or ""),
+        owner=metric.fields.text("device_id"),
+        key=metric.fields.text("metric_id"),
     )
 
 
@@ -207,47 +206,41 @@ def _start(stated: str | None, fallback: str | None) -> str | None:
 
 def _seconds(fields: Fields) -> int | None:
     """The epoch, None if not stated; RecordingError ``invalid_field`` for no whole number of seconds."""
-    seconds: int | None = typed(
-        fields,
-        "epoch_seconds",
-        "a whole number of seconds",
-        lambda value: type(value) is int and 0 < value <= _LONGEST_SECONDS,
-    )
-    return seconds
+    seconds = fields.whole("epoch_seconds")
+    if seconds is None or 0 < seconds <= _LONGEST_SECONDS:
+        return seconds
+    raise fields.wrong("epoch_seconds", "a whole number of seconds")
 
 
 def _wear(raw: Fields, count: int) -> BoolArray | None:
-    flags = typed(
-        raw, "wear", "a list of 0 and 1", lambda value: is_list_of(int)(value) and set(value) <= {0, 1}
+    flags = raw.typed(
+        "wear",
+        f"a list of 0 and 1, as many as values ({count})",
+        lambda value: is_list_of(int)(value) and set(value) <= {0, 1} and len(value) == count,
     )
-    if flags is not None and len(flags) != count:
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            f"expected as much wear as values ({count}), found {len(flags)}",
-            where="wear",
-        )
     return None if flags is None else np.array(flags, dtype=np.bool_)
 
 
 def _amount(metric: _Metric) -> Amount | Refusal:
     """The steps of a metric whose metadata says when they were taken, or what sets it aside."""
-    metadata = part(metric.fields, "metadata")
-    steps = number(part(metric.fields, "activity_data"), "steps")
-    if steps is None:
+    metadata = metric.fields.part("metadata")
+    activity = metric.fields.part("activity_data")
+    if activity.get("steps") is None:
         return Refusal.NO_SAMPLES
-    if (text(metadata, "unit") or "steps").strip().lower() not in (*_WORDS[Unit.STEPS], Unit.STEPS):
+    if (metadata.text("unit") or "steps").strip().lower() not in (*_WORDS[Unit.STEPS], Unit.STEPS):
         return Refusal.UNKNOWN_UNIT
-    start, end, seconds = text(metadata, "start"), text(metadata, "end"), _seconds(metadata)
+    start, end, seconds = metadata.text("start"), metadata.text("end"), _seconds(metadata)
     if [start, end, seconds].count(None) > 1:
         return Refusal.NO_EPOCH_INFORMATION
     return Amount(
+        metric.fields.place,
+        activity.amount("steps"),
         start,
         end,
-        steps,
         source=_source(metric, metadata),
         length=None if seconds is None else seconds * SECOND,
-        key=text(metric.fields, "metric_id"),
-        zone=text(metadata, "time_zone"),
+        key=metric.fields.text("metric_id"),
+        clock=metadata.text("time_zone") or None,
     )
 
 
@@ -257,11 +250,7 @@ def _source(metric: _Metric, metadata: Fields) -> Source:
     if stated is not None:
         if isinstance(stated, str) and stated in tuple(Source):
             return Source(stated)
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            f"expected source_priority to be one of {', '.join(Source)}",
-            where="source_priority",
-        )
+        raise metadata.wrong("source_priority", f"one of {', '.join(Source)}")
     if metric.upload_source == Source.MANUAL:
         return Source.MANUAL
-    return kind_of_source(text(metric.fields, "device_id") or "")
+    return kind_of_source(metric.fields.text("device_id") or "")

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocessing.calendar import Instants
+from preprocessing.readers.json_document import Fields
 from preprocessing.readers.stamps import SECOND, parse
 from preprocessing.recording import BoolArray, RecordingError, Refusal
 
-__all__ = ["Moments", "is_naive", "moments"]
+__all__ = ["Moments", "is_naive", "moments", "time_in"]
 
-_NAIVE = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?", re.ASCII)
+_TIME = re.compile(  # a date or a part of one, or a date and a time, which may have a UTC offset
+    r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(?P<offset>Z|[+-]\d\d:\d\d(:\d\d)?)?)?)?)?", re.ASCII
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,16 @@ class Moments:
 
 def is_naive(text: str) -> bool:
     """Whether ``text`` is a date, or a date and a time without UTC offset."""
-    return _NAIVE.fullmatch(text) is not None
+    match = None if text.endswith("Z") else _TIME.fullmatch(text)
+    return match is not None and match["offset"] is None
+
+
+def time_in(fields: Fields, name: str) -> str:
+    """The time ``name`` as written; RecordingError ``invalid_field`` for anything else and for none."""
+    value = fields.get(name)
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return value
+    raise fields.wrong(name, "a time such as 2024-03-31T01:59:00Z")
 
 
 def moments(texts: Sequence[str], where: str) -> Moments:

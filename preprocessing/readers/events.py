@@ -21,7 +21,7 @@ from preprocessing.readers.stamps import SECOND, datetime_of
 from preprocessing.recording import Flag, Recording, RecordingError, Refusal, Tidying, ZoneChange
 from preprocessing.resampling import Grid, Spans, grid_over, pieces_of, spread
 
-__all__ = ["LONGEST_SPREAD_SECONDS", "kind_of_source", "recording_of_events", "zone_of_events"]
+__all__ = ["LONGEST_SPREAD_SECONDS", "kind_of_source", "offsets_in", "recording_of_events", "zone_of_events"]
 
 LONGEST_SPREAD_SECONDS = 3600  # project choice: a longer sample says too little of when it moved
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,11 +29,14 @@ _WATCH = re.compile(r"(?<![a-z])(watch|fitbit|garmin|oura|whoop)(?![a-z])")
 _PHONE = re.compile(r"(?<![a-z])(iphone|phone)(?![a-z])")
 
 
-def kind_of_source(text: str) -> Source:
-    """Tell what kind of device ``text`` (model, name, bundle id) speaks of; ``other`` if none is known."""
-    if _WATCH.search(lower := text.lower()):
-        return Source.WATCH
-    return Source.PHONE if _PHONE.search(lower) else Source.OTHER
+def kind_of_source(*texts: str | None) -> Source:
+    """What recorded, by the first of ``texts`` (model, name, bundle id) that speaks of a known kind."""
+    for text in filter(None, texts):
+        if _WATCH.search(lower := text.lower()):
+            return Source.WATCH
+        if _PHONE.search(lower):
+            return Source.PHONE
+    return Source.OTHER
 
 
 def zone_of_events(stated: str | None, offsets: Instants | None, hints: Hints) -> str:
@@ -59,6 +62,11 @@ def zone_of_events(stated: str | None, offsets: Instants | None, hints: Hints) -
 def _offset_name(seconds: int) -> str:
     sign = "-" if seconds < 0 else "+"
     return f"{sign}{abs(seconds) // 3600:02d}:{abs(seconds) // 60 % 60:02d}"
+
+
+def offsets_in(zone: str, seconds: Instants) -> Instants:
+    """UTC offsets (n,) in seconds of ``zone`` at ``seconds`` (n,) since 1970."""
+    return wall_clock(_UNIX, zone, seconds).astype(np.int64) - seconds
 
 
 def recording_of_events(events: Events, about: Description, hints: Hints) -> Recording:
@@ -163,8 +171,7 @@ def _travel(events: Events, zone: str | None) -> tuple[ZoneChange, ...]:
         return ()
     order = np.lexsort((events.offset, events.start))
     seconds, seen = events.start[order] // SECOND, events.offset[order]
-    at_home = wall_clock(_UNIX, zone, seconds).astype(np.int64) - seconds
-    away = seen != at_home
+    away = seen != offsets_in(zone, seconds)
     shown = np.where(away, seen, 0)
     starts = np.flatnonzero(np.diff(away, prepend=False) | (away & (np.diff(shown, prepend=0) != 0)))
     return tuple(

@@ -8,26 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from preprocessing.readers.amounts import Amount, Aside, nothing_left, recording_of_amounts
+from preprocessing.readers.amounts import Amount, recording_of_amounts
 from preprocessing.readers.fhir_resources import (
-    Collected,
     Resource,
     check_subjects,
     collected,
     is_usable,
     refuse_modified,
 )
-from preprocessing.readers.fhir_sampled_data import Sampled, piece_of, scale_of
+from preprocessing.readers.fhir_sampled_data import piece_of, scale_of
 from preprocessing.readers.fhir_steps import amount_of, is_steps
 from preprocessing.readers.hints import Format, Hints
-from preprocessing.readers.pieces import Reading, check_number, recording_of_pieces
+from preprocessing.readers.pieces import UNVERIFIED, Reading, Scale, check_number, recording_of_pieces
 from preprocessing.recording import Flag, Recording, RecordingError, Refusal
 
 __all__ = ["FORMAT", "looks_like", "read"]
 
 FORMAT = Format.FHIR
 
-_UNVERIFIED = frozenset({Flag.UNVERIFIED_FORMAT})
 _SAMPLED = "valueSampledData"
 
 
@@ -41,50 +39,42 @@ def read(document: Any, hints: Hints) -> Recording:
     if not isinstance(document, dict):
         raise RecordingError(Refusal.UNPARSABLE, "expected a FHIR resource, found no JSON object")
     found = collected(document)
-    aside = Aside()
-    series, steps = _sorted_out(found.observations, aside)
-    sampled = _sampled(series, found, hints, aside)
-    amounts = _amounts(steps, found, aside)
-    if sampled and amounts:
+    series, steps, aside = _sorted_out(found.observations, hints)
+    check_number(len(series))
+    _check([*(observation for observation, _ in series), *steps])
+    sampled = [piece_of(observation, scale, found.devices, hints.max_epochs) for observation, scale in series]
+    amounts = [amount_of(observation, found.devices) for observation in steps]
+    if sampled and any(isinstance(one, Amount) for one in amounts):
         raise RecordingError(
             Refusal.MIXED_QUANTITIES,
             "expected Observations of one quantity, found series and steps; send them one by one",
         )
-    if amounts:
-        return recording_of_amounts(amounts, aside, Reading(FORMAT, hints, _UNVERIFIED))
     if not sampled:
-        raise nothing_left(aside)
-    flags = frozenset[Flag]() if all(one.ours for one in sampled) else _UNVERIFIED
-    set_aside = aside.total() + sum(one.beyond for one in sampled)
+        return recording_of_amounts([*amounts, *aside], Reading(FORMAT, hints, UNVERIFIED))
+    flags = frozenset[Flag]() if all(one.ours for one in sampled) else UNVERIFIED
+    set_aside = len(aside) + len(amounts) + sum(one.beyond for one in sampled)
     return recording_of_pieces([one.piece for one in sampled], set_aside, Reading(FORMAT, hints, flags))
 
 
-def _sorted_out(observations: list[Resource], aside: Aside) -> tuple[list[Resource], list[Resource]]:
-    """The Observations with SampledData and those of steps, whose status lets them be used."""
-    series = [one for one in observations if one.get(_SAMPLED) is not None]
-    steps = [one for one in observations if one.get(_SAMPLED) is None and is_steps(one)]
-    usable = [one for one in series if is_usable(one)], [one for one in steps if is_usable(one)]
-    aside[Refusal.NO_SAMPLES] += len(observations) - sum(map(len, usable))
-    return usable
+def _sorted_out(
+    observations: list[Resource], hints: Hints
+) -> tuple[list[tuple[Resource, Scale]], list[Resource], list[Refusal]]:
+    """The Observations with SampledData of a known scale, those of steps, and why others are neither."""
+    series, steps, aside = [], [], []
+    for observation in observations:
+        is_series = observation.get(_SAMPLED) is not None
+        if not (is_series or is_steps(observation)) or not is_usable(observation):
+            aside.append(Refusal.NO_SAMPLES)
+        elif not is_series:
+            steps.append(observation)
+        elif scale := scale_of(observation, hints):
+            series.append((observation, scale))
+        else:
+            aside.append(Refusal.UNKNOWN_UNIT)
+    return series, steps, aside
 
 
-def _checked(observations: list[Resource]) -> None:
+def _check(observations: list[Resource]) -> None:
     check_subjects(observations)
     for observation in observations:
         refuse_modified(observation, "contained")
-
-
-def _sampled(series: list[Resource], found: Collected, hints: Hints, aside: Aside) -> list[Sampled]:
-    scales = [(observation, scale_of(observation, hints)) for observation in series]
-    used = [(observation, scale) for observation, scale in scales if scale is not None]
-    aside[Refusal.UNKNOWN_UNIT] += len(scales) - len(used)
-    check_number(len(used))
-    _checked([observation for observation, _ in used])
-    return [piece_of(observation, scale, found.devices, hints.max_epochs) for observation, scale in used]
-
-
-def _amounts(steps: list[Resource], found: Collected, aside: Aside) -> list[Amount]:
-    _checked(steps)
-    amounts = [amount_of(observation, found.devices) for observation in steps]
-    aside.update(reason for reason in amounts if isinstance(reason, Refusal))
-    return [amount for amount in amounts if isinstance(amount, Amount)]

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from preprocessing.readers.json_fields import Fields as Resource
-from preprocessing.readers.json_fields import items, part, text
+from preprocessing.readers.json_document import Fields as Resource
+from preprocessing.readers.pieces import check_person
 from preprocessing.recording import RecordingError, Refusal
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "collected",
     "device_words",
     "effective",
-    "extension_value",
     "is_usable",
     "refuse_modified",
     "zone_stated",
@@ -39,6 +38,7 @@ _ZONES = (  # R4, and its name since R5
 )
 _BUNDLES = ("collection", "searchset", "transaction", "batch", "document")
 _RESOURCES_IN = {"observation": "Observation", "bundle": "Bundle"}  # parameters of $analyze that hold data
+_TOPS = ("Observation", "Bundle", "Parameters")
 _OPTIONS = ("heads", "return")  # parameters that say what to do with it
 _USABLE = ("final", "amended", "corrected", "preliminary")
 _UNUSABLE = ("registered", "cancelled", "entered-in-error", "unknown")
@@ -54,18 +54,20 @@ class Collected:
     devices: dict[str, Resource] = field(default_factory=dict)
 
 
-def collected(document: Resource) -> Collected:
+def collected(document: Mapping[str, Any]) -> Collected:
     """Gather the Observations of an Observation, a Bundle, or the Parameters of an operation around them.
 
     Raises RecordingError ``invalid_field`` for a Bundle of another type or an unknown parameter.
     """
     found = Collected()
-    for full_url, resource in _resources(document):
+    kind = document.get("resourceType")
+    top = Resource(document, kind if kind in _TOPS else "resource")
+    for full_url, resource in _resources(top):
         kind = resource.get("resourceType")
         if kind == "Observation":
             found.observations.append(resource)
         elif kind == "Device":
-            names = (full_url, f"Device/{text(resource, 'id')}")
+            names = (full_url, f"Device/{resource.text('id')}")
             found.devices.update({name: resource for name in names if name})
     return found
 
@@ -78,30 +80,27 @@ def _resources(document: Resource) -> Iterable[tuple[str | None, Resource]]:
             yield None, top
             continue
         if top.get("type") not in _BUNDLES:
-            raise RecordingError(
-                Refusal.INVALID_FIELD, f"expected a Bundle of type {', '.join(_BUNDLES)}", where="Bundle.type"
-            )
+            raise top.wrong("type", f"one of {', '.join(_BUNDLES)}")
         refuse_modified(top, "entry")
-        for entry in items(top, "entry"):
+        for entry in top.items("entry"):
             refuse_modified(entry, "resource")
-            yield text(entry, "fullUrl"), part(entry, "resource")
+            yield entry.text("fullUrl"), entry.part("resource")
 
 
 def _parameters(document: Resource) -> list[Resource]:
     refuse_modified(document, "parameter")
     held = []
-    for parameter in items(document, "parameter"):
+    for parameter in document.items("parameter"):
         refuse_modified(parameter, "resource")
-        name = text(parameter, "name")
+        name = parameter.text("name")
         if name in _OPTIONS:
             continue
-        resource = part(parameter, "resource")
+        resource = parameter.part("resource")
         if name not in _RESOURCES_IN or resource.get("resourceType") != _RESOURCES_IN[name]:
-            raise RecordingError(
-                Refusal.INVALID_FIELD,
-                "expected the parameters observation (an Observation) and bundle (a Bundle), beside "
-                f"{' and '.join(_OPTIONS)}",
-                where="Parameters.parameter",
+            raise document.wrong(
+                "parameter",
+                "the parameters observation (an Observation) and bundle (a Bundle), beside "
+                f"{' and '.join(_OPTIONS)},",
             )
         held.append(resource)
     return held
@@ -109,7 +108,7 @@ def _parameters(document: Resource) -> list[Resource]:
 
 def refuse_modified(resource: Resource, *apart: str) -> None:
     """Refuse a modifier anywhere in ``resource``, except in its elements ``apart``."""
-    heap: list[Any] = [value for name, value in resource.items() if name not in apart]
+    heap: list[Any] = [value for name, value in resource.held.items() if name not in apart]
     found = any(name in resource for name in _MODIFIERS)
     while heap and not found:
         value = heap.pop()
@@ -131,33 +130,19 @@ def is_usable(observation: Resource) -> bool:
     """Whether its status lets a value be used; RecordingError ``invalid_field`` for no status of FHIR's."""
     status = observation.get("status")
     if status not in (*_USABLE, *_UNUSABLE):
-        raise RecordingError(
-            Refusal.INVALID_FIELD, f"expected a status such as {_USABLE[0]}", where="Observation.status"
-        )
+        raise observation.wrong("status", f"one such as {_USABLE[0]}")
     return status in _USABLE
 
 
 def check_subjects(observations: Iterable[Resource]) -> None:
     """Refuse Observations of several subjects: they are not one person's recording."""
-    subjects = {text(part(observation, "subject"), "reference") for observation in observations} - {None}
-    if len(subjects) > 1:
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            f"expected Observations of one subject, found {len(subjects)}; send those of one person",
-            where="Observation.subject",
-        )
+    check_person((one.part("subject").text("reference") for one in observations), "Observation.subject")
 
 
 def codings(observation: Resource) -> set[tuple[str | None, str | None]]:
     """System and code of each coding of ``Observation.code``."""
-    held = items(part(observation, "code"), "coding")
-    return {(text(coding, "system"), text(coding, "code")) for coding in held}
-
-
-def extension_value(element: Resource, url: str, kind: str) -> Any:
-    """Value of the first extension ``url`` that has a ``kind`` such as ``valueCode``."""
-    held = (item.get(kind) for item in items(element, "extension") if item.get("url") == url)
-    return next((value for value in held if value is not None), None)
+    held = observation.part("code").items("coding")
+    return {(coding.text("system"), coding.text("code")) for coding in held}
 
 
 def effective(observation: Resource) -> tuple[str | None, str | None]:
@@ -167,41 +152,38 @@ def effective(observation: Resource) -> tuple[str | None, str | None]:
     """
     given = [name for name in _TIMES if observation.get(name) is not None]
     if len(given) > 1 or "effectiveTiming" in given:
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected one of effectiveDateTime, effectivePeriod and effectiveInstant",
-            where="Observation.effective",
-        )
+        raise observation.wrong("effective", "one DateTime, Period or Instant")
     if given == ["effectivePeriod"]:
-        period = part(observation, "effectivePeriod")
-        return text(period, "start"), text(period, "end")
-    return (text(observation, given[0]) if given else None), None
+        period = observation.part("effectivePeriod")
+        return period.text("start"), period.text("end")
+    return (observation.text(given[0]) if given else None), None
 
 
 def zone_stated(observation: Resource) -> str | None:
     """IANA zone in the extension for it: of the time, of the start of the Period, or of the Observation."""
-    period = part(observation, "effectivePeriod")
-    places = [part(observation, f"_{name}") for name in ("effectiveDateTime", "effectiveInstant")]
-    for place in (part(period, "_start"), period, *places, observation):
-        for url in _ZONES:
-            zone = extension_value(place, url, "valueCode")
-            if isinstance(zone, str):
-                return zone
-    return None
+    period = observation.part("effectivePeriod")
+    places = [observation.part(f"_{name}") for name in ("effectiveDateTime", "effectiveInstant")]
+    held = (
+        item
+        for place in (period.part("_start"), period, *places, observation)
+        for item in place.items("extension")
+    )
+    zones = (item.text("valueCode") for item in held if item.get("url") in _ZONES)
+    return next((zone for zone in zones if zone is not None), None)
 
 
 def device_words(observation: Resource, devices: Mapping[str, Resource]) -> str:
     """Manufacturer and model of the Device that it refers to, if that is in the document; no other names."""
-    reference = text(part(observation, "device"), "reference") or ""
-    contained = {f"#{text(held, 'id')}": held for held in items(observation, "contained")}
-    device = contained.get(reference) or devices.get(reference) or {}
+    reference = observation.part("device").text("reference") or ""
+    contained = {f"#{held.text('id')}": held for held in observation.items("contained")}
+    device = contained.get(reference) or devices.get(reference) or Resource({})
     if device.get("resourceType") != "Device":
         return ""
     refuse_modified(device)
     names = [
-        text(name, "name") if "name" in name else text(name, "value")  # R4 deviceName.name, R5 name.value
-        for name in (*items(device, "deviceName"), *items(device, "name"))
+        name.text("name") if "name" in name else name.text("value")  # R4 deviceName.name, R5 name.value
+        for name in (*device.items("deviceName"), *device.items("name"))
         if name.get("type") in ("model-name", "manufacturer-name", "registered-name")
     ]
-    words = (text(device, "manufacturer"), text(device, "modelNumber"), *names)
+    words = (device.text("manufacturer"), device.text("modelNumber"), *names)
     return " ".join(word for word in words if word)

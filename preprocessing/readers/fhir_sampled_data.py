@@ -7,7 +7,7 @@ counted. The unit comes from ``origin``, the quantity also from our own CodeSyst
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,6 @@ from preprocessing.readers.columns import numbers_of
 from preprocessing.readers.device_models import family_in
 from preprocessing.readers.fhir_resources import UCUM, Resource, codings, device_words, effective, zone_stated
 from preprocessing.readers.hints import Hints
-from preprocessing.readers.json_fields import number, part, text
 from preprocessing.readers.pieces import Piece, Scale
 from preprocessing.recording import LONGEST_EPOCH_SECONDS, FloatArray, RecordingError, Refusal
 from preprocessing.units import Unit, WearSite
@@ -48,6 +47,7 @@ _PER_MINUTE = "/min"
 _MILLISECONDS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000}  # UCUM
 _NOT_HERE = ("offsets", "codeMap", "codeMapReference")
 _MISSING, _BELOW, _ABOVE = b"ELU"
+_STRETCH = 1 << 16  # letters read at a time
 _SITES = {"wrist": WearSite.WRIST, "hip": WearSite.HIP, "waist": WearSite.HIP}
 
 
@@ -72,10 +72,10 @@ def scale_of(observation: Resource, hints: Hints) -> Scale | None:
     Milli-g are ENMO only where our code says so, because other levels share that unit. RecordingError
     ``invalid_field`` where code and unit contradict each other.
     """
-    origin = part(part(observation, "valueSampledData"), "origin")
+    origin = observation.part("valueSampledData").part("origin")
     local = _local_unit(observation)
-    written = text(origin, "code") if origin.get("system", UCUM) == UCUM else None
-    written = written or text(origin, "unit")
+    written = origin.text("code") if origin.held.get("system", UCUM) == UCUM else None
+    written = written or origin.text("unit")
     if written is None or (written == "1" and local):
         unit = local or (None if codings(observation) else hints.unit)
         return None if unit is None else Scale(unit)
@@ -83,24 +83,20 @@ def scale_of(observation: Resource, hints: Hints) -> Scale | None:
     if stated is None or (stated is Unit.ENMO_MG and local is None):
         return None
     if local not in (None, stated):
-        raise RecordingError(
-            Refusal.INVALID_FIELD, "expected origin in a unit of the quantity of the code", where="origin"
-        )
+        raise origin.wrong("unit", "a unit of the quantity of the code")
     return Scale(stated, written.lower().endswith(_PER_MINUTE))
 
 
 def piece_of(observation: Resource, scale: Scale, devices: Mapping[str, Resource], limit: int) -> Sampled:
     """Read one Observation; RecordingError says what is missing, wrong, or not supported."""
-    sampled = part(observation, "valueSampledData")
+    sampled = observation.part("valueSampledData")
     _check_form(sampled)
     start, end = effective(observation)
     if start is None:
-        raise RecordingError(
-            Refusal.INVALID_FIELD, "expected the time of the first value", where="Observation.effective"
-        )
+        raise observation.wrong("effective", "the time of the first value")
     epoch_seconds = _epoch_seconds(sampled)
     values, beyond = _values(sampled, limit)
-    site = text(part(observation, "bodySite"), "text") or ""
+    site = observation.part("bodySite").text("text") or ""
     piece = Piece(
         start=start,
         end=end,
@@ -110,92 +106,98 @@ def piece_of(observation: Resource, scale: Scale, devices: Mapping[str, Resource
         zone=zone_stated(observation),
         device=family_in(device_words(observation, devices)),
         wear_site=_SITES.get(site.lower(), WearSite.UNKNOWN),
-        owner=text(part(observation, "device"), "reference"),
-        key=text(observation, "id"),
+        owner=observation.part("device").text("reference"),
+        key=observation.text("id"),
     )
     return Sampled(piece, beyond, ours=_local_unit(observation) is not None)
 
 
 def _check_form(sampled: Resource) -> None:
-    if any(sampled.get(name) is not None for name in _NOT_HERE):
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected values at a fixed interval, without offsets and code maps; send regular epochs",
-            where="valueSampledData",
-        )
-    if number(sampled, "dimensions") != 1:
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected dimensions 1, found none or several axes; send one axis or the vector magnitude",
-            where="valueSampledData.dimensions",
-        )
+    for name in _NOT_HERE:
+        if sampled.get(name) is not None:
+            raise sampled.wrong(name, "nothing, but values at a fixed interval,")
+    if sampled.number("dimensions") != 1:
+        raise sampled.wrong("dimensions", "the number 1 (one axis, or the vector magnitude)")
 
 
 def _epoch_seconds(sampled: Resource) -> int:
-    period, interval = number(sampled, "period"), number(sampled, "interval")
-    factor = _MILLISECONDS.get(text(sampled, "intervalUnit") or "")
-    given = [
-        *([] if period is None else [period]),
-        *([] if interval is None or factor is None else [interval * factor]),
-    ]
+    period, interval = sampled.number("period"), sampled.number("interval")
+    factor = _MILLISECONDS.get(sampled.text("intervalUnit") or "")
+    scaled = None if interval is None or factor is None else interval * factor
+    given = [milliseconds for milliseconds in (period, scaled) if milliseconds is not None]
     if len(given) != 1:
         raise RecordingError(
             Refusal.NO_EPOCH_INFORMATION,
             "expected either period (milliseconds) or interval with an intervalUnit of "
             f"{', '.join(_MILLISECONDS)}",
-            where="valueSampledData.period",
+            where=sampled.at("period"),
         )
     seconds = given[0] / 1000
     if seconds > LONGEST_EPOCH_SECONDS:
         raise RecordingError(
             Refusal.RESOLUTION_TOO_COARSE,
             f"expected epochs of at most {LONGEST_EPOCH_SECONDS} s; send epochs, not totals",
-            where="valueSampledData.period",
+            where=sampled.at("period"),
         )
     if seconds < 1 or not seconds.is_integer():
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected epochs of whole seconds; raw acceleration does not fit SampledData, send epochs",
-            where="valueSampledData.period",
-        )
+        raise sampled.wrong("period", "epochs of whole seconds, not raw acceleration,")
     return int(seconds)
 
 
 def _values(sampled: Resource, limit: int) -> tuple[FloatArray, int]:
     """Values (n,), NaN where there is none, and how many of these lay beyond the limits."""
-    data = text(sampled, "data") or ""
+    data = sampled.text("data") or ""
     if not data:
-        raise RecordingError(Refusal.NO_SAMPLES, "expected data, found none", where="valueSampledData.data")
-    cells = _cells(data, limit)
-    marks = _marks(cells)
-    blank = Column(cells.text, cells.begin, np.where(marks > 0, cells.begin, cells.end))
-    plain = numbers_of(blank, "valueSampledData.data")
-    if np.isinf(plain).any():
-        raise RecordingError(Refusal.INVALID_FIELD, "expected finite numbers", where="valueSampledData.data")
-    origin, factor = number(part(sampled, "origin"), "value") or 0.0, number(sampled, "factor")
+        raise RecordingError(Refusal.NO_SAMPLES, "expected data, found none", where=sampled.at("data"))
+    if data.count(" ") >= limit:
+        raise too_many_epochs(limit)
+    values, below, above = _numbers(data, sampled)
+    origin, factor = sampled.part("origin").number("value") or 0.0, sampled.number("factor")
     with np.errstate(over="ignore"):
-        values = origin + plain * (1.0 if factor is None else factor)
-    below, above = int((marks == _BELOW).sum()), int((marks == _ABOVE).sum())
+        values *= 1.0 if factor is None else factor
+        values += origin
     _check_limits(sampled, values, below, above)
     return values, below + above
 
 
-def _cells(data: str, limit: int) -> Column:
-    """The tokens of ``data``, which one space parts; RecordingError ``too_many_epochs`` beyond ``limit``."""
-    if data.count(" ") >= limit:
-        raise too_many_epochs(limit)
-    encoded = data.encode(errors="replace").replace(b"\0", b"?")
+def _numbers(data: str, sampled: Resource) -> tuple[FloatArray, int, int]:
+    """Numbers (n,) of the tokens, NaN for a mark, and how many marks say below and above."""
+    numbers: FloatArray = np.empty(data.count(" ") + 1, dtype=np.float64)
+    done = below = above = 0
+    for stretch in _stretches(data):
+        cells = _cells(stretch, sampled)
+        marks = _marks(cells)
+        unmarked = Column(cells.text, cells.begin, np.where(marks > 0, cells.begin, cells.end))
+        numbers[done : done + len(cells)] = numbers_of(unmarked, sampled.at("data"))
+        done += len(cells)
+        below += int((marks == _BELOW).sum())
+        above += int((marks == _ABOVE).sum())
+    if np.isinf(numbers).any():
+        raise sampled.wrong("data", "finite numbers")
+    return numbers, below, above
+
+
+def _stretches(data: str) -> Iterator[str]:
+    """``data`` cut at spaces into some thousand tokens each, so that little is held beside the values."""
+    begin = 0
+    while begin <= len(data):
+        end = data.find(" ", begin + _STRETCH)
+        yield data[begin : None if end < 0 else end]
+        begin = len(data) + 1 if end < 0 else end + 1
+
+
+def _cells(stretch: str, sampled: Resource) -> Column:
+    """The tokens (k,), which one space parts."""
+    encoded = stretch.encode(errors="replace").replace(b"\0", b"?")
     spaces = np.flatnonzero(np.frombuffer(encoded, dtype=np.uint8) == ord(" "))
     begin, end = np.insert(spaces + 1, 0, 0), np.append(spaces, len(encoded))
     if (begin == end).any():
-        raise RecordingError(
-            Refusal.INVALID_FIELD, "expected values parted by one space", where="valueSampledData.data"
-        )
+        raise sampled.wrong("data", "values parted by one space")
     return Column(encoded, begin, end)
 
 
 def _marks(cells: Column) -> npt.NDArray[np.uint8]:
-    """The mark of each token (n,), 0 for what is none."""
+    """The mark of each token (k,), 0 for what is none."""
     first = np.frombuffer(cells.text, dtype=np.uint8)[cells.begin]
     is_mark = (cells.lengths == 1) & np.isin(first, (_MISSING, _BELOW, _ABOVE))
     return np.where(is_mark, first, 0).astype(np.uint8)
@@ -207,15 +209,12 @@ def _check_limits(sampled: Resource, values: FloatArray, below: int, above: int)
     FHIR does not say whether limits are of the numbers or of the values, so values are compared only where
     the two are the same.
     """
-    lower, upper = number(sampled, "lowerLimit"), number(sampled, "upperLimit")
+    lower, upper = sampled.number("lowerLimit"), sampled.number("upperLimit")
     crossed = lower is not None and upper is not None and lower > upper
     unstated = (below and lower is None) or (above and upper is None)
-    same = number(sampled, "factor") in (None, 1) and number(part(sampled, "origin"), "value") in (None, 0)
+    same = sampled.number("factor") in (None, 1) and sampled.part("origin").number("value") in (None, 0)
     low, high = -np.inf if lower is None else lower, np.inf if upper is None else upper
     if crossed or unstated or (same and ((values < low) | (values > high)).any()):
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected values within lowerLimit and upperLimit, and the limit stated where L or U marks a "
-            "value beyond it; correct the limits",
-            where="valueSampledData",
+        raise sampled.wrong(
+            "data", "values within lowerLimit and upperLimit, which L and U need to be stated,"
         )

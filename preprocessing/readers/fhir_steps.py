@@ -21,7 +21,6 @@ from preprocessing.readers.fhir_resources import (
     effective,
     zone_stated,
 )
-from preprocessing.readers.json_fields import items, number, part, text
 from preprocessing.recording import RecordingError, Refusal
 
 __all__ = ["amount_of", "is_steps"]
@@ -47,12 +46,11 @@ def is_steps(observation: Resource) -> bool:
 
 def amount_of(observation: Resource, devices: Mapping[str, Resource]) -> Amount | Refusal:
     """Read the steps of one Observation, or tell what sets it aside."""
-    quantity = part(observation, "valueQuantity")
-    value = number(quantity, "value")
+    quantity = observation.part("valueQuantity")
     start, end = effective(observation)
-    if value is None or text(quantity, "comparator") is not None:
+    if quantity.get("value") is None or quantity.text("comparator") is not None:
         return Refusal.NO_SAMPLES
-    if (text(quantity, "code") or text(quantity, "unit") or "steps").lower() not in _UNITS:
+    if (quantity.text("code") or quantity.text("unit") or "steps").lower() not in _UNITS:
         return Refusal.UNKNOWN_UNIT
     if start is not None and end is None and observation.get("effectivePeriod") is None:
         end = start  # a point in time
@@ -61,32 +59,33 @@ def amount_of(observation: Resource, devices: Mapping[str, Resource]) -> Amount 
     if _DAILY in codings(observation) or (is_naive(start) and len(start) <= len("2024-03-31")):
         return Refusal.RESOLUTION_TOO_COARSE
     return Amount(
+        observation.place,
+        quantity.amount("value"),
         start,
         end,
-        value,
         source=_source(observation, devices),
         key=_key(observation),
-        zone=zone_stated(observation) or _sample_zone(observation),
+        clock=zone_stated(observation) or _sample_zone(observation),
     )
 
 
 def _key(observation: Resource) -> str | None:
     """What copies share: a business identifier, else the id of the resource."""
-    held = items(observation, "identifier")
-    named = [f"{text(one, 'system') or ''}|{text(one, 'value')}" for one in held if one.get("value")]
-    return min(named, default=None) or text(observation, "id")
+    held = observation.items("identifier")
+    named = [f"{one.text('system') or ''}|{one.text('value')}" for one in held if one.get("value")]
+    return min(named, default=None) or observation.text("id")
 
 
 def _detail(observation: Resource, group: str, name: str) -> Resource:
     """Extension ``name`` within HealthKitOnFHIR's extension ``group``."""
-    groups = (item for item in items(observation, "extension") if item.get("url") == group)
-    held = (item for outer in groups for item in items(outer, "extension"))
-    return next((item for item in held if item.get("url") == f"{group}/{name}"), {})
+    groups = (item for item in observation.items("extension") if item.get("url") == group)
+    held = (item for outer in groups for item in outer.items("extension"))
+    return next((item for item in held if item.get("url") == f"{group}/{name}"), Resource({}))
 
 
 def _sample_zone(observation: Resource) -> str | None:
     """Zone in which the sample was taken, where HealthKit knew it by an IANA name."""
-    name = text(_detail(observation, _METADATA, "HKTimeZone"), "valueString")
+    name = _detail(observation, _METADATA, "HKTimeZone").text("valueString")
     try:
         return None if name is None or zone_of(name) is None else name
     except RecordingError:
@@ -99,9 +98,9 @@ def _source(observation: Resource, devices: Mapping[str, Resource]) -> Source:
     if typed_in.get("valueBoolean") is True or typed_in.get("valueDecimal") == 1:
         return Source.MANUAL
     words = (
-        text(_detail(observation, _DEVICE, "model"), "valueString"),
-        text(_detail(observation, _REVISION, "productType"), "valueString"),
+        _detail(observation, _DEVICE, "model").text("valueString"),
+        _detail(observation, _REVISION, "productType").text("valueString"),
         device_words(observation, devices),
-        text(part(observation, "device"), "display"),
+        observation.part("device").text("display"),
     )
-    return kind_of_source(" ".join(word for word in words if word))
+    return kind_of_source(*words)

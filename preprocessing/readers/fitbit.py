@@ -22,9 +22,11 @@ import numpy as np
 
 from preprocessing.calendar import Instants
 from preprocessing.merging import SOURCES, Events, Source
+from preprocessing.readers.amounts import description_of_steps
 from preprocessing.readers.events import recording_of_events
 from preprocessing.readers.hints import Format, Hints
-from preprocessing.readers.json_samples import Sample, description_of_steps, samples_of
+from preprocessing.readers.json_document import Fields
+from preprocessing.readers.pieces import UNVERIFIED, Reading
 from preprocessing.readers.stamps import SECOND, in_file_order, parse
 from preprocessing.recording import LONGEST_DAYS, Recording, RecordingError, Refusal
 from preprocessing.units import Unit
@@ -73,7 +75,8 @@ def read(document: Any, hints: Hints) -> Recording:
     listed = document if isinstance(document, list) else [document]
     are_days = bool(listed) and isinstance(listed[0], dict) and _is_day(listed[0])
     events = _days(listed, hints.zone) if are_days else _export(document, hints)
-    return recording_of_events(events, description_of_steps(FORMAT, hints.zone, hints), hints)
+    about = description_of_steps(hints.zone, Reading(FORMAT, hints, UNVERIFIED))
+    return recording_of_events(events, about, hints)
 
 
 def _export(document: Any, hints: Hints) -> Events:
@@ -83,7 +86,7 @@ def _export(document: Any, hints: Hints) -> Events:
             "expected the hint unit=steps, because calories and distance are exported in the same form",
             where="unit",
         )
-    entries = list(samples_of({_ENTRIES: document}, _ENTRIES))
+    entries = list(Fields({_ENTRIES: document}).items(_ENTRIES))
     if not entries:
         raise RecordingError(Refusal.NO_SAMPLES, "expected entries of steps, found none; send data")
     labels, values = [_label(entry) for entry in entries], [_count(entry) for entry in entries]
@@ -92,7 +95,7 @@ def _export(document: Any, hints: Hints) -> Events:
     return _events([start], [values], [60])
 
 
-def _label(entry: Sample) -> str:
+def _label(entry: Fields) -> str:
     match = _LABEL.fullmatch(entry.text("dateTime") or "")
     if match is None:
         raise entry.wrong("dateTime", "a time such as 03/31/24 01:59:00")
@@ -100,7 +103,7 @@ def _label(entry: Sample) -> str:
     return f"{century}{match[3]}-{match[1]}-{match[2]}T{match[4]}"
 
 
-def _count(entry: Sample) -> float:
+def _count(entry: Fields) -> float:
     text = entry.text("value")
     if text is None or not _STEPS.fullmatch(text):
         raise entry.wrong("value", "a text with a whole number of steps")
@@ -130,8 +133,8 @@ def _days(listed: Sequence[Any], zone: str) -> Events:
             f"expected at most {LONGEST_DAYS} days, found more; send fewer",
             where=_DAYS,
         )
-    days = list(samples_of({_DAYS: listed}, _DAYS))
-    timed = [day for day in days if _INTRADAY in day.fields]
+    days = list(Fields({_DAYS: listed}).items(_DAYS))
+    timed = [day for day in days if _INTRADAY in day]
     if not timed:
         raise RecordingError(
             Refusal.RESOLUTION_TOO_COARSE,
@@ -146,39 +149,39 @@ def _days(listed: Sequence[Any], zone: str) -> Events:
     )
 
 
-def _day(day: Sample, zone: str) -> tuple[Instants, list[float], int]:
+def _day(day: Fields, zone: str) -> tuple[Instants, list[float], int]:
     """Instants and values (n,) of one day's series, and its interval in seconds."""
     series = day.part(_INTRADAY)
     interval = _INTERVALS.get((series.text("datasetType") or "", series.whole("datasetInterval") or 0))
     if interval is None:
         raise series.wrong("datasetInterval", "intervals of 1, 5 or 15 minutes or 1 second")
     date = _date(day)
-    points = list(samples_of(series.fields, "dataset", f"{series.place}."))
+    points = list(series.items("dataset"))
     labels = [f"{date}T{_time(point)}" for point in points]
     values = [point.amount("value") for point in points]
     if not labels:
         return np.empty(0, dtype=np.int64), [], interval
-    return in_file_order(parse(labels, f"{series.place}.dataset.time"), zone), values, interval
+    return in_file_order(parse(labels, f"{series.at('dataset')}.time"), zone), values, interval
 
 
-def _date(day: Sample) -> str:
-    totals = list(samples_of(day.fields, _TOTALS, f"{day.place}."))
+def _date(day: Fields) -> str:
+    totals = list(day.items(_TOTALS))
     text = totals[0].text("dateTime") if len(totals) == 1 else None
     if text is None or not _DAY.fullmatch(text):
         raise day.wrong(_TOTALS, "the date of the one day that the series belongs to")
     return text
 
 
-def _time(point: Sample) -> str:
+def _time(point: Fields) -> str:
     text = point.text("time")
     if text is None or not _TIME.fullmatch(text):
         raise point.wrong("time", "a time of day such as 01:59:00")
     return text
 
 
-def _others(day: Sample) -> int:
+def _others(day: Fields) -> int:
     """Number of points of other series in the same document."""
-    series = [value for name, value in day.fields.items() if name.endswith(_SERIES) and name != _INTRADAY]
+    series = [value for name, value in day.held.items() if name.endswith(_SERIES) and name != _INTRADAY]
     datasets = [value.get("dataset") for value in series if isinstance(value, dict)]
     return sum(len(dataset) for dataset in datasets if isinstance(dataset, list))
 

@@ -5,7 +5,7 @@ Two bodies (the service's documents and its upload model):
     {"deviceTimeZone": ..., "samples": [{uuid, type, startDate, endDate, value, unit, source, ...}]}
         the "HealthKit Upload v1" envelope; the only one with a time zone and an id to tell copies by
     {"quantity_samples": [{identifier, type, value, unit, start_date, end_date, source_name, ...}], ...}
-        no time zone: the hint says it, or one UTC offset other than zero that all times are written with;
+        no time zone: all samples or the hint say it, or one UTC offset that all times are written with;
         an offset of zero is how programs write instants, and says nothing about where the person lived
 
 Samples of other quantities are set aside and counted. A sample of steps without a unit is a count, because
@@ -15,28 +15,17 @@ for the user's zone when a sample was made) tells travel, ``HKWasUserEntered`` w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from preprocessing.calendar import Instants, zone_of
-from preprocessing.merging import Events, Source
-from preprocessing.readers.events import recording_of_events, zone_of_events
+from preprocessing.calendar import zone_of
+from preprocessing.merging import Source
+from preprocessing.readers.amounts import Amount, recording_of_amounts
+from preprocessing.readers.aware_times import time_in
+from preprocessing.readers.events import kind_of_source
 from preprocessing.readers.hints import Format, Hints
-from preprocessing.readers.json_document import typed
-from preprocessing.readers.json_samples import (
-    Gathered,
-    Sample,
-    Step,
-    description_of_steps,
-    events_of,
-    kind_of,
-    samples_of,
-)
-from preprocessing.readers.stamps import SECOND
+from preprocessing.readers.json_document import Fields
+from preprocessing.readers.pieces import UNVERIFIED, Reading
 from preprocessing.recording import Recording, RecordingError, Refusal
 
 __all__ = ["FORMAT", "looks_like", "read"]
@@ -49,7 +38,6 @@ _ENVELOPE, _UPLOAD = "samples", "quantity_samples"
 _ENVELOPE_MARKS = frozenset({"deviceTimeZone", "uploadId", "sdkVersion"})
 _OTHER_LISTS = ("category_samples", "workouts", "correlation_samples")
 _ZONE, _BY_HAND = "HKTimeZone", "HKWasUserEntered"
-_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def looks_like(document: Any) -> bool:
@@ -68,81 +56,63 @@ def read(document: Any, hints: Hints) -> Recording:
             f"expected an object with the list {_ENVELOPE} or {_UPLOAD}",
             where="document",
         )
-    gathered = _envelope(document) if _ENVELOPE in document else _upload(document)
-    events, written = events_of(gathered)
-    stated = typed(document, "deviceTimeZone", "an IANA time zone", lambda value: isinstance(value, str))
-    zone = zone_of_events(stated, written if written.all() else None, hints)
-    travelled = replace(events, offset=_offsets(gathered.steps, events, zone))
-    return recording_of_events(travelled, description_of_steps(FORMAT, zone, hints), hints)
+    body = Fields(document)
+    found = _envelope(body) if _ENVELOPE in body else _upload(body)
+    return recording_of_amounts(found, Reading(FORMAT, hints, UNVERIFIED), body.text("deviceTimeZone"))
 
 
-def _envelope(document: dict[str, Any]) -> Gathered:
-    gathered = Gathered()
-    for sample in samples_of(document, _ENVELOPE):
-        if sample.fields.get("type") != _STEPS:
-            gathered.other += 1
+def _envelope(body: Fields) -> Iterator[Amount | Refusal]:
+    for sample in body.items(_ENVELOPE):
+        if sample.get("type") != _STEPS:
+            yield Refusal.NO_SAMPLES
             continue
         identifier = sample.text("uuid")
         if not identifier:
             raise sample.wrong("uuid", "an identifier")
         maker, device = sample.part("source"), sample.part("device")
         texts = (device.text("model"), device.text("name"), maker.text("name"), maker.text("bundleId"))
-        _add(gathered, sample, ("startDate", "endDate"), kind_of(*texts), identifier)
-    return gathered
+        yield _amount(sample, ("startDate", "endDate"), kind_of_source(*texts), identifier)
 
 
-def _upload(document: dict[str, Any]) -> Gathered:
-    gathered = Gathered(other=sum(1 for name in _OTHER_LISTS for _ in samples_of(document, name)))
-    for sample in samples_of(document, _UPLOAD):
-        if _STEPS not in (sample.fields.get("identifier"), sample.fields.get("type")):
-            gathered.other += 1
+def _upload(body: Fields) -> Iterator[Amount | Refusal]:
+    for name in _OTHER_LISTS:
+        yield from (Refusal.NO_SAMPLES for _ in body.items(name))
+    for sample in body.items(_UPLOAD):
+        if _STEPS not in (sample.get("identifier"), sample.get("type")):
+            yield Refusal.NO_SAMPLES
             continue
         device = sample.part("device")
-        kind = kind_of(device.text("model"), device.text("name"), sample.text("source_name"))
-        _add(gathered, sample, ("start_date", "end_date"), kind, None)
-    return gathered
+        kind = kind_of_source(device.text("model"), device.text("name"), sample.text("source_name"))
+        yield _amount(sample, ("start_date", "end_date"), kind, None)
 
 
-def _add(
-    gathered: Gathered, sample: Sample, names: tuple[str, str], kind: Source, identifier: str | None
-) -> None:
-    span = sample.span(*names)
+def _amount(sample: Fields, names: tuple[str, str], kind: Source, key: str | None) -> Amount | Refusal:
+    start, end = (time_in(sample, name) for name in names)
     if sample.text("unit") not in (None, _COUNT):
-        gathered.other_unit += 1
-    elif span is None:
-        gathered.naive += 1
-    else:
-        metadata = sample.part("metadata")
-        source = Source.MANUAL if _by_hand(metadata) else kind
-        step = Step(sample.place, span, sample.amount("value"), source, identifier, metadata.text(_ZONE))
-        gathered.steps.append(step)
+        return Refusal.UNKNOWN_UNIT
+    metadata = sample.part("metadata")
+    return Amount(
+        sample.place,
+        sample.amount("value"),
+        start,
+        end,
+        source=Source.MANUAL if _by_hand(metadata) else kind,
+        key=key,
+        clock=_zone(metadata),
+    )
 
 
-def _by_hand(metadata: Sample) -> bool:
-    value = metadata.fields.get(_BY_HAND)
+def _by_hand(metadata: Fields) -> bool:
+    value = metadata.get(_BY_HAND)
     if value in (None, 0, 1) and not isinstance(value, float):  # Apple's number that holds true or false
         return bool(value)
     raise metadata.wrong(_BY_HAND, "true or false")
 
 
-def _offsets(steps: Sequence[Step], events: Events, zone: str) -> Instants | None:
-    """UTC offset (n,) in seconds where each sample was made, that of ``zone`` unless it says another."""
-    named = {step.clock: step.place for step in reversed(steps) if step.clock is not None}
-    if not named:
-        return None
-    zones = {name: _zone_of(str(name), place) for name, place in named.items()} | {None: zone_of(zone)}
-    seconds = (events.start // SECOND).tolist()
-    offsets = [_offset(zones[step.clock], at) for step, at in zip(steps, seconds, strict=True)]
-    return np.array(offsets, dtype=np.int64)
-
-
-def _zone_of(name: str, place: str) -> tzinfo:
+def _zone(metadata: Fields) -> str | None:
+    """Where the sample was made, if it says so."""
+    name = metadata.text(_ZONE)
     try:
-        return zone_of(name)
+        return name if name is None or zone_of(name) else None
     except RecordingError:
-        raise Sample({}, f"{place}.metadata").wrong(_ZONE, "an IANA time zone such as Europe/Oslo") from None
-
-
-def _offset(zone: tzinfo, second: int) -> int:
-    offset = (_UNIX + timedelta(seconds=second)).astimezone(zone).utcoffset() or timedelta()
-    return offset // timedelta(seconds=1)
+        raise metadata.wrong(_ZONE, "an IANA time zone such as Europe/Oslo") from None

