@@ -86,6 +86,7 @@ CHANGES = [
     ("Australia/Lord_Howe", "2024-04-04", "autumn", 30),
     ("America/Sao_Paulo", "2018-11-01", "spring", 60),
     ("Asia/Kathmandu", "2024-03-28", None, 0),
+    ("Europe/Berlin", "2024-02-26", None, 0),  # over the leap day
 ]
 
 
