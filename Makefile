@@ -6,7 +6,7 @@ export BENTOML_HOME ?= $(CURDIR)/.bentoml
 export BENTOML_DO_NOT_TRACK := True
 WEIGHTS := models/weights/pat-s-demo
 
-.PHONY: setup weights demo serve test test-slow fuzz check format build pretrain examples clean
+.PHONY: setup weights demo serve test test-slow fuzz check validate dictionary format build pretrain examples clean
 
 setup: $(VENV)/.installed ## make ./.venv with `pat` in it
 
@@ -39,6 +39,13 @@ check: setup ## style, types and who may import whom
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+validate: setup ## compare every metric with the vendors' and published values; results in validation/results
+	$(BIN)/python -m validation
+
+dictionary: setup ## write the JSON Schema of the Analysis and docs/data-dictionary.md again, from the code
+	$(BIN)/python -m postprocessing.schema
+	$(BIN)/python -m postprocessing.dictionary docs/data-dictionary.md
 
 format: setup
 	$(BIN)/ruff check --fix .

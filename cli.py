@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from pat_runner.pipeline import FloatWeeks
     from pat_runner.runner import Outcome, Runner, Want
     from postprocessing.analysis import Analysis
+    from postprocessing.sleep_scored import LogEntry
     from preprocessing.recording import Recording
 
 Arguments = argparse.Namespace
 MAX_EPOCHS = 20_000_000  # of a file on the command line: seven months of seconds, the longest span of minutes
+THRESHOLDS = ("low", "medium", "high", "automatic")  # postprocessing.sleep_scored.Threshold
 WEAR_MODES = ("detect", "as_recorded", "choi2011", "troiano2008")  # preprocessing.wear.WearMode
 SCORERS = ("oakley-actiware", "cole-kripke-actigraph", "sadeh-actigraph")  # preprocessing.units.SleepScorer
 
@@ -83,10 +85,17 @@ def _add_analyze(commands: Any) -> None:
         "--stride-days", type=int, choices=range(1, 8), default=7, help="days from week to week"
     )
     parser.add_argument("--scorer", choices=SCORERS, help="sleep/wake scorer (default: by the unit)")
+    _add_sleep(parser)
     parser.add_argument(
         "--profile", action="store_true", help="add the attention each part of a week receives"
     )
-    parser.add_argument("--format", choices=("json", "fhir"), default="json", help="the answer's form")
+    parser.add_argument(
+        "--intervals", action="store_true", help="add bootstrap intervals over nights and days"
+    )
+    parser.add_argument("--series", action="store_true", help="add the sleep and wear state of each epoch")
+    parser.add_argument(
+        "--format", choices=("json", "fhir", "html"), default="json", help="the answer's form"
+    )
     parser.add_argument(
         "--return",
         dest="kind",
@@ -98,6 +107,19 @@ def _add_analyze(commands: Any) -> None:
         "--weights", help="checkpoint tag in the model store (default: PAT_CHECKPOINT or the demonstration)"
     )
     parser.add_argument("--output", type=Path, help="write the answer here instead of standard output")
+
+
+def _add_sleep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threshold", choices=THRESHOLDS, default="medium", help="wake threshold of Oakley's scorer"
+    )
+    parser.add_argument("--rescoring", choices=("none", "webster"), default="none", help="of sleep and wake")
+    parser.add_argument("--rest", choices=("hlrb", "tudor-locke"), help="rule for rest periods without a log")
+    parser.add_argument(
+        "--sleep-log",
+        type=Path,
+        help="a CSV table with the columns in_bed,out_of_bed, local times or with offset",
+    )
 
 
 def _add_inspect(commands: Any) -> None:
@@ -185,21 +207,35 @@ def _add_weights(commands: Any) -> None:
 
 
 def _analyze(arguments: Arguments) -> None:
-    from postprocessing import fhir
-
     _refuse_ignored(arguments)
     recording = _recording(arguments)
     analysis = asyncio.run(_analysis(recording, arguments))
-    if arguments.format == "json":
-        return _write(analysis.model_dump_json(indent=2), arguments.output)
-    bundle = fhir.bundle(analysis, recording, _bundle_options(arguments))
-    return _write(json.dumps(bundle, indent=2), arguments.output)
+    _write(_FORMS[arguments.format](analysis, recording, arguments), arguments.output)
+
+
+def _as_json(analysis: Analysis, _: Recording, __: Arguments) -> str:
+    return analysis.model_dump_json(indent=2)
+
+
+def _as_fhir(analysis: Analysis, recording: Recording, arguments: Arguments) -> str:
+    from postprocessing import fhir
+
+    return json.dumps(fhir.bundle(analysis, recording, _bundle_options(arguments)), indent=2)
+
+
+def _as_html(analysis: Analysis, recording: Recording, _: Arguments) -> str:
+    from postprocessing import report
+
+    return report.page(analysis, recording).rstrip("\n")
+
+
+_FORMS = {"json": _as_json, "fhir": _as_fhir, "html": _as_html}
 
 
 def _refuse_ignored(arguments: Arguments) -> None:
     from preprocessing.recording import RecordingError, Refusal
 
-    if arguments.format == "json" and (arguments.subject or arguments.kind):
+    if arguments.format != "fhir" and (arguments.subject or arguments.kind):
         raise RecordingError(Refusal.INVALID_FIELD, "--subject and --return need --format fhir")
 
 
@@ -244,11 +280,25 @@ async def _analysis(recording: Recording, arguments: Arguments) -> Analysis:
     scorer = None if arguments.scorer is None else SleepScorer(arguments.scorer)
     options = AnalyzeOptions(
         wear=WearMode(arguments.wear),
-        profile=arguments.profile,
+        profile=arguments.profile or arguments.format == "html",  # the report draws it
         scorer=scorer,
+        threshold=arguments.threshold,
+        rescoring=arguments.rescoring,
+        rest=arguments.rest,
+        sleep_log=_sleep_log(arguments, recording),
         stride_days=arguments.stride_days,
+        intervals=arguments.intervals,
+        series=arguments.series,
     )
     return await analyze(recording, options, runner, card)
+
+
+def _sleep_log(arguments: Arguments, recording: Recording) -> tuple[LogEntry, ...]:
+    from pat_runner.sleep_log import entries, pairs_in_table
+
+    if arguments.sleep_log is None:
+        return ()
+    return entries(pairs_in_table(arguments.sleep_log.read_text(errors="replace")), recording.zone)
 
 
 class _LocalRunner:

@@ -195,18 +195,18 @@ class PatService:
 
     async def _analyze(self, request: RecordingRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)
-        analysis = await self.desk.analyze(recording, request.options.chosen())
+        analysis = await self.desk.analyze(recording, request.options.chosen(recording))
         return Response(analysis.model_dump_json(), media_type="application/json")
 
     async def _bundle(self, request: FhirRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)
         wish = FhirWish(request.return_, request.subject)
-        bundle = await self.desk.bundle(recording, request.options.chosen(), wish)
+        bundle = await self.desk.bundle(recording, request.options.chosen(recording), wish)
         return JSONResponse(bundle, media_type=FHIR_JSON)
 
     async def _explain(self, request: ExplainRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)
-        explanation = await self.desk.explain(recording, request.options.chosen())
+        explanation = await self.desk.explain(recording, request.options.chosen(recording))
         return Response(explanation.model_dump_json(), media_type="application/json")
 
 

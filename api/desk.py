@@ -23,7 +23,7 @@ from pat_runner.pipeline import (
     shortest,
 )
 from pat_runner.runner import Encoded, Outcome, Want
-from postprocessing import fhir
+from postprocessing import fhir, report
 from postprocessing.analysis import Analysis
 from postprocessing.explanation import Explanation
 from preprocessing.recording import Recording, RecordingError, Refusal
@@ -73,6 +73,11 @@ class Desk:
         """Analyse one recording and say it in FHIR R4."""
         analysis = await self.analyze(recording, options)
         return await asyncio.to_thread(fhir.bundle, analysis, recording, self._fhir_options(wish))
+
+    async def report(self, recording: Recording, options: AnalyzeOptions) -> str:
+        """Analyse one recording and say it as one HTML page."""
+        analysis = await self.analyze(recording, options)
+        return await asyncio.to_thread(report.page, analysis, recording)
 
     def _fhir_options(self, wish: FhirWish) -> fhir.BundleOptions:
         return fhir.BundleOptions(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from pat_runner.account import AnalyzeOptions
+from pat_runner.sleep_log import MOST_WINDOWS, entries
 from preprocessing.readers.canonical import CanonicalFields, from_fields, values_of
 from preprocessing.readers.hints import MAX_EPOCHS
 from preprocessing.recording import Recording
@@ -40,21 +41,44 @@ class WeekOptions(_Request):
     wear: Literal["detect", "as_recorded", "choi2011", "troiano2008"] = "detect"
     stride_days: Annotated[int, Field(ge=1, le=7)] = 7
 
-    def chosen(self) -> AnalyzeOptions:
-        """Return the pipeline's options."""
+    def chosen(self, _: Recording) -> AnalyzeOptions:
+        """Return the pipeline's options for a recording."""
         return AnalyzeOptions(wear=WearMode(self.wear), stride_days=self.stride_days)
 
 
+class SleepWindow(_Request):
+    """One window of a sleep log."""
+
+    in_bed: Text
+    out_of_bed: Text
+
+
 class Options(WeekOptions):
-    """All that may be chosen: also what scores sleep, and whether attention is wanted."""
+    """All that may be chosen: also how sleep is scored and found, and what is added to the answer."""
 
     profile: bool = False
     scorer: Literal["oakley-actiware", "cole-kripke-actigraph", "sadeh-actigraph"] | None = None
+    threshold: Literal["low", "medium", "high", "automatic"] = "medium"
+    rescoring: Literal["none", "webster"] = "none"
+    rest: Literal["hlrb", "tudor-locke"] | None = None
+    sleep_log: Annotated[list[SleepWindow], Field(max_length=MOST_WINDOWS, fail_fast=True)] = []
+    intervals: bool = False
+    series: bool = False
 
-    def chosen(self) -> AnalyzeOptions:
-        """Return the pipeline's options."""
-        scorer = None if self.scorer is None else SleepScorer(self.scorer)
-        return replace(super().chosen(), profile=self.profile, scorer=scorer)
+    def chosen(self, recording: Recording) -> AnalyzeOptions:
+        """Return the pipeline's options for a recording; RecordingError for a log that is none."""
+        pairs = [(window.in_bed, window.out_of_bed) for window in self.sleep_log]
+        return replace(
+            super().chosen(recording),
+            profile=self.profile,
+            scorer=None if self.scorer is None else SleepScorer(self.scorer),
+            threshold=self.threshold,
+            rescoring=self.rescoring,
+            rest=self.rest,
+            sleep_log=entries(pairs, recording.zone),
+            intervals=self.intervals,
+            series=self.series,
+        )
 
 
 class Travel(_Request):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 
 import bentoml
 from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from api.desk import Desk, FhirWish
 from api.problems import answer, problem
 from pat_runner.account import AnalyzeOptions
+from pat_runner.sleep_log import entries, pairs_in_intervals
 from postprocessing.analysis import Analysis
+from postprocessing.report import CONTENT_POLICY
+from postprocessing.sleep_scored import Rescoring, RestRule, Threshold
 from preprocessing.readers import Hints, hints_of, read
 from preprocessing.readers.hints import TEXT_HINTS
-from preprocessing.recording import RecordingError, Refusal
+from preprocessing.recording import Recording, RecordingError, Refusal
 from preprocessing.units import SleepScorer
 from preprocessing.wear import WearMode
 
@@ -27,7 +30,14 @@ FHIR_JSON = "application/fhir+json"
 _PREFIX = "x-pat-"
 _HINTS = {name.replace("_", "-") for name in TEXT_HINTS}
 _OPTIONS = {"wear", "profile", "scorer", "stride-days", "subject", "return"}
+_OPTIONS |= {"threshold", "rescoring", "rest", "sleep-log", "intervals", "series"}
 _STRIDES = tuple("1234567")
+_BOOLEANS = ("true", "false")
+_PAGE_HEADERS = {
+    "Content-Security-Policy": f"{CONTENT_POLICY}; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 
 router = APIRouter(prefix="/v1")
 
@@ -52,8 +62,9 @@ async def analyze_file(request: Request, at: Annotated[Desk, Depends(desk)]) -> 
 async def _analysis(at: Desk, body: bytes, headers: Headers) -> Response:
     async def work() -> Analysis:
         _refuse(headers, {"subject", "return"}, "only a FHIR answer has a subject or a Bundle type")
-        options = _options(headers)
-        return await at.analyze(await asyncio.to_thread(read, body, _hints(headers)), options)
+        _given(headers)
+        recording = await asyncio.to_thread(read, body, _hints(headers))
+        return await at.analyze(recording, _options(headers, recording))
 
     made = await answer(work())
     return (
@@ -65,15 +76,39 @@ async def _analysis(at: Desk, body: bytes, headers: Headers) -> Response:
 
 async def _bundle(at: Desk, body: bytes, headers: Headers) -> Response:
     async def work() -> dict[str, Any]:
-        options, wish = _options(headers), _wish(headers)
-        return await at.bundle(await asyncio.to_thread(read, body, _hints(headers)), options, wish)
+        wish = _wish(headers)
+        recording = await asyncio.to_thread(read, body, _hints(headers))
+        return await at.bundle(recording, _options(headers, recording), wish)
 
     made = await answer(work())
     return made if isinstance(made, JSONResponse) else JSONResponse(made, media_type=FHIR_JSON)
 
 
+@router.post("/recordings:report")
+async def report_file(request: Request, at: Annotated[Desk, Depends(desk)]) -> Response:
+    """Analyse one device file and answer with an HTML page; the same headers, attention drawn by default."""
+    if not {"*/*", "text/*", "text/html"} & set(_wanted(request.headers)):
+        return problem(406, "not_acceptable", "this door answers text/html")
+    body = await request.body()
+    return await _report(at, body, request.headers)
+
+
+async def _report(at: Desk, body: bytes, headers: Headers) -> Response:
+    async def work() -> str:
+        _refuse(headers, {"subject", "return"}, "only a FHIR answer has a subject or a Bundle type")
+        recording = await asyncio.to_thread(read, body, _hints(headers))
+        return await at.report(recording, _options(headers, recording, profile="true"))
+
+    made = await answer(work())
+    return made if isinstance(made, JSONResponse) else HTMLResponse(made, headers=_PAGE_HEADERS)
+
+
+def _wanted(headers: Headers) -> list[str]:
+    return [part.split(";")[0].strip() for part in headers.get("accept", "*/*").split(",")]
+
+
 def _accepted(headers: Headers) -> str | None:
-    wanted = [part.split(";")[0].strip() for part in headers.get("accept", "*/*").split(",")]
+    wanted = _wanted(headers)
     if FHIR_JSON in wanted:
         return FHIR_JSON
     return "application/json" if {"*/*", "application/*", "application/json"} & set(wanted) else None
@@ -97,15 +132,27 @@ def _hints(headers: Headers) -> Hints:
     return hints_of(given)
 
 
-def _options(headers: Headers) -> AnalyzeOptions:
+def _options(headers: Headers, recording: Recording, profile: str = "false") -> AnalyzeOptions:
+    """Return the options that the headers choose for a recording; ``profile`` is this door's default."""
     given = _given(headers)
+
+    def chosen(name: str, known: Sequence[str], default: str) -> str:
+        return _one_of(given[name], known, f"X-PAT-{name.title()}") if name in given else default
+
+    log = pairs_in_intervals(given["sleep-log"]) if "sleep-log" in given else []
+    scorer = chosen("scorer", tuple(SleepScorer), "")
+    rest = chosen("rest", get_args(RestRule), "")
     return AnalyzeOptions(
-        wear=WearMode(_one_of(given.get("wear", WearMode.DETECT), tuple(WearMode), "X-PAT-Wear")),
-        profile=_one_of(given.get("profile", "false"), ("true", "false"), "X-PAT-Profile") == "true",
-        scorer=SleepScorer(_one_of(given["scorer"], tuple(SleepScorer), "X-PAT-Scorer"))
-        if "scorer" in given
-        else None,
-        stride_days=int(_one_of(given.get("stride-days", "7"), _STRIDES, "X-PAT-Stride-Days")),
+        wear=WearMode(chosen("wear", tuple(WearMode), WearMode.DETECT)),
+        profile=chosen("profile", _BOOLEANS, profile) == "true",
+        scorer=SleepScorer(scorer) if scorer else None,
+        threshold=cast("Threshold", chosen("threshold", get_args(Threshold), "medium")),
+        rescoring=cast("Rescoring", chosen("rescoring", get_args(Rescoring), "none")),
+        rest=cast("RestRule", rest) if rest else None,
+        sleep_log=entries(log, recording.zone),
+        stride_days=int(chosen("stride-days", _STRIDES, "7")),
+        intervals=chosen("intervals", _BOOLEANS, "false") == "true",
+        series=chosen("series", _BOOLEANS, "false") == "true",
     )
 
 

@@ -1,6 +1,7 @@
 """The main job end to end: serve, send an example week through the BentoML client, print and keep the answer.
 
-Run it with `make demo`. It writes out/analysis.json and out/bundle.json and stops the server it started.
+Run it with `make demo`. It writes out/analysis.json, out/bundle.json and out/report.html and
+stops the server it started.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+import httpx
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "out"
@@ -31,11 +33,14 @@ def main() -> int:
     with server() as url, bentoml.SyncHTTPClient(url, timeout=60) as client:
         analysis: dict[str, Any] = client.analyze({**week, "options": {"profile": True}})
         bundle: dict[str, Any] = client.analyze_fhir({**week, "subject": "Patient/example"})
+        report = httpx.post(f"{url}/v1/recordings:report", json=week, timeout=60).raise_for_status().text
     OUT.mkdir(exist_ok=True)
     (OUT / "analysis.json").write_text(json.dumps(analysis, indent=2) + "\n")
+    (OUT / "report.html").write_text(report)
     (OUT / "bundle.json").write_text(json.dumps(bundle, indent=2) + "\n")
     print(summary(analysis))
-    print(f"\nwrote out/analysis.json and out/bundle.json (FHIR R4, {len(bundle['entry'])} resources)")
+    print(f"\nwrote out/analysis.json, out/bundle.json (FHIR R4, {len(bundle['entry'])} resources)")
+    print("and out/report.html, the report with pictures: open it in a browser")
     return 0
 
 

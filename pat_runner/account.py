@@ -10,7 +10,8 @@ import numpy as np
 from models.checkpoint import Checkpoint
 from pat_runner import engines
 from postprocessing.analysis import ModelProvenance, Provenance, Quality, RecordingSummary
-from preprocessing.calendar import wall_clock_of
+from postprocessing.sleep_scored import LogEntry, Rescoring, RestRule, SleepOptions, Threshold
+from postprocessing.valid_days import ValidDays
 from preprocessing.recording import Recording
 from preprocessing.scaling import Scaling
 from preprocessing.units import SleepScorer
@@ -29,7 +30,6 @@ __all__ = [
 ]
 
 PIPELINE = "pat-service/0.1.0"
-VALID_DAY_MINUTES = 960  # 16 h of wear in a 24 h wrist protocol
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,17 @@ class AnalyzeOptions:
     wear: WearMode = WearMode.DETECT
     profile: bool = False  # the last layer's attention over each week
     scorer: SleepScorer | None = None  # default: the one of the recording's unit
+    threshold: Threshold = "medium"  # of Oakley's scorer
+    rescoring: Rescoring = "none"
+    rest: RestRule | None = None  # default: the HLRB-like rule
+    sleep_log: tuple[LogEntry, ...] = ()
     stride_days: int = 7  # from the start of one week to that of the next, 1 to 7
+    intervals: bool = False  # bootstrap intervals of the numbers over nights and days
+    series: bool = False  # the states behind the numbers, run-length coded
+
+    def sleep(self) -> SleepOptions:
+        """Return those of sleep."""
+        return SleepOptions(self.scorer, self.threshold, self.rescoring, self.rest, self.sleep_log)
 
 
 @dataclass(frozen=True)
@@ -128,10 +138,8 @@ def quality_of(recording: Recording, wear: Wear) -> Quality:
 
 
 def valid_days(recording: Recording, wear: Wear) -> int:
-    """Count the local calendar days with at least 16 h of wear."""
-    days = wall_clock_of(recording)[wear.worn].astype("datetime64[D]")
-    _, epochs = np.unique(days, return_counts=True)
-    return int((epochs * recording.epoch_seconds >= VALID_DAY_MINUTES * 60).sum())
+    """Count the local calendar days with at least 16 h of wear, or 10 h on the hip."""
+    return ValidDays.of(recording, wear.worn).count
 
 
 def provenance_of(recording: Recording, options: AnalyzeOptions, model: ModelCard) -> Provenance:
@@ -143,7 +151,13 @@ def provenance_of(recording: Recording, options: AnalyzeOptions, model: ModelCar
             "wear": options.wear.value,
             "profile": options.profile,
             "scorer": options.scorer or "by unit",
+            "threshold": options.threshold,
+            "rescoring": options.rescoring,
+            "rest": "sleep log" if options.sleep_log else options.rest or "hlrb",
+            "sleep_log_windows": len(options.sleep_log),
             "stride_days": options.stride_days,
+            "intervals": options.intervals,
+            "series": options.series,
         },
         model=model.provenance(),
     )

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from pat_runner.account import minutes_of_sources, quality_of
 from pat_runner.pipeline import MAX_MISSING_FRACTION, no_weeks
-from postprocessing import circadian, sleep
-from postprocessing.analysis import METRICS, Metric, Quality
+from postprocessing import activity, circadian, sleep
+from postprocessing.analysis import Metric, Quality
+from postprocessing.metrics import METRICS
 from preprocessing.calendar import transitions
 from preprocessing.recording import Flag, Recording
 from preprocessing.runs import runs
@@ -101,7 +102,10 @@ def _metrics(recording: Recording, wear: Wear) -> Iterator[str]:
     slept = sleep.summarise(recording, wear.worn)
     nights = f"{slept.valid_nights} valid nights of {len(slept.nights)}"
     yield f"sleep         {slept.scorer or 'no scorer'}, {nights}"
-    yield from _possible([*slept.metrics, *circadian.summarise(recording, wear.worn).metrics])
+    rhythm = circadian.summarise(recording, wear.worn)
+    moved = activity.summarise(recording, wear.worn)
+    yield f"activity      {moved.valid_days} valid days, cut points: {moved.cut_points or 'none'}"
+    yield from _possible([*slept.metrics, *rhythm.metrics, *moved.metrics])
 
 
 def _possible(metrics: Iterable[Metric]) -> Iterator[str]:

@@ -12,15 +12,20 @@ import numpy.typing as npt
 
 from pat_runner.account import AnalyzeOptions, ModelCard, provenance_of, quality_of, summary_of
 from pat_runner.runner import Encoded, Outcome, Rejected, Want
-from postprocessing import circadian, sleep
+from postprocessing import activity, circadian, sleep
 from postprocessing.absence import Absence, Reason, absent
 from postprocessing.analysis import (
+    Activity,
     Analysis,
     Rhythm,
+    Series,
     Sleep,
     WeekResult,
 )
 from postprocessing.explanation import Explanation, explained
+from postprocessing.resampled_days import with_activity_intervals, with_day_intervals
+from postprocessing.series import series_of
+from postprocessing.uncertainty import with_night_intervals
 from preprocessing.calendar import midnights
 from preprocessing.recording import Recording
 from preprocessing.scaling import WEEK_MINUTES, Calibration, Scaling, per_recording
@@ -60,16 +65,22 @@ class RunnerPort(Protocol):
 async def analyze(
     recording: Recording, options: AnalyzeOptions, runner: RunnerPort, model: ModelCard
 ) -> Analysis:
-    """Analyse one recording; raises RunnerUnavailable, and whatever the runner's admission raises."""
+    """Analyse one recording; raises RunnerUnavailable, and whatever the runner's admission raises.
+
+    Raises RecordingError ``invalid_field`` for options of sleep that do not fit the recording.
+    """
+    sleep.check_options(recording, options.sleep())
     wear = await asyncio.to_thread(assess, recording, options.wear)
     weeks = await asyncio.to_thread(weeks_of, recording, wear.worn, options.stride_days)
     results, absence = await _weeks(recording, weeks, options, runner, model)
-    slept, rhythm = await asyncio.to_thread(_clinical, recording, wear, options)
+    slept, rhythm, moved = await asyncio.to_thread(_clinical, recording, wear, options)
     return Analysis(
         recording=summary_of(recording),
         quality=quality_of(recording, wear),
         sleep=slept,
         rhythm=rhythm,
+        activity=moved,
+        series=await _series(recording, wear, options),
         weeks=results,
         weeks_absent=absence,
         provenance=provenance_of(recording, options, model),
@@ -86,9 +97,23 @@ async def explain(
     return Explanation(weeks=tuple(map(explained, results)), weeks_absent=absence, model=model.provenance())
 
 
-def _clinical(recording: Recording, wear: Wear, options: AnalyzeOptions) -> tuple[Sleep, Rhythm]:
-    slept = sleep.summarise(recording, wear.worn, options.scorer)
-    return slept, circadian.summarise(recording, wear.worn)
+def _clinical(recording: Recording, wear: Wear, options: AnalyzeOptions) -> tuple[Sleep, Rhythm, Activity]:
+    slept = sleep.summarise(recording, wear.worn, options.sleep())
+    rhythm = circadian.summarise(recording, wear.worn)
+    moved = activity.summarise(recording, wear.worn)
+    if not options.intervals:
+        return slept, rhythm, moved
+    return (
+        with_night_intervals(slept),
+        with_day_intervals(rhythm, recording, wear.worn),
+        with_activity_intervals(moved, recording, wear.worn),
+    )
+
+
+async def _series(recording: Recording, wear: Wear, options: AnalyzeOptions) -> Series | None:
+    if not options.series:
+        return None
+    return await asyncio.to_thread(series_of, recording, wear.worn, options.sleep())
 
 
 async def _weeks(

@@ -1,7 +1,29 @@
 """What a clinician reads: sleep, rhythm and predictions of a recording, with reasons for what is absent.
 
 ``absence`` holds the closed list of reasons why a number may be missing, ``analysis`` the result document,
-``sleep`` and ``circadian`` the numbers on the recording's own epochs, ``fhir`` the document as FHIR R4.
+``sleep``, ``circadian``, ``activity`` the numbers on the recording's own epochs (``contract``: how much must
+have been recorded for them, ``valid_days``, ``cut_points``), ``fhir`` the document as FHIR R4,
+``report`` the document as one page with pictures (drawn in ``html``), ``wording`` what no text may claim.
+``uncertainty`` and ``resampled_days`` add bootstrap intervals; ``schema`` is the document's published form,
+``dictionary`` the page that explains it (made with the recordings of ``specimens``).
 """
 
-__all__ = ["absence", "analysis", "circadian", "fhir", "sleep"]
+__all__ = [
+    "absence",
+    "activity",
+    "analysis",
+    "circadian",
+    "contract",
+    "cut_points",
+    "dictionary",
+    "fhir",
+    "html",
+    "report",
+    "resampled_days",
+    "schema",
+    "sleep",
+    "specimens",
+    "uncertainty",
+    "valid_days",
+    "wording",
+]

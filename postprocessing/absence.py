@@ -75,10 +75,12 @@ _MEANINGS: dict[Reason, _Meaning] = {
 class Absence(BaseModel):
     """Why a value is not there: a code for machines and a sentence for people."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     reason: Reason
+    """The code."""
     detail: str
+    """The reason in words, with what this recording lacks; never a health value."""
 
 
 def absent(reason: Reason | str, detail: str = "") -> Absence:

@@ -6,25 +6,26 @@ reason. The document never holds the raw series, a subject id or a device serial
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from postprocessing.absence import Absence
+from postprocessing.absence import Absence, Reason, absent
+from postprocessing.metrics import METRICS, Kind, MetricCode, codes_of
+from preprocessing.units import Unit
 
 __all__ = [
-    "METRICS",
     "SCHEMA",
     "STATEMENT",
+    "Activity",
     "Analysis",
     "Basis",
+    "Interval",
     "Metric",
-    "MetricCode",
-    "MetricInfo",
     "ModelProvenance",
     "Night",
     "Parameters",
@@ -33,8 +34,12 @@ __all__ = [
     "Quality",
     "RecordingSummary",
     "Rhythm",
+    "Runs",
+    "Series",
     "Sleep",
+    "UnknownSchema",
     "WeekResult",
+    "read_document",
 ]
 
 SCHEMA = "pat-analysis/1"
@@ -45,64 +50,14 @@ STATEMENT = (
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-class MetricCode(StrEnum):
-    """Every metric of the Analysis; labels, units and definitions stand in docs/clinical-metrics.md."""
-
-    TIME_IN_BED = "time_in_bed"
-    TOTAL_SLEEP_TIME = "total_sleep_time"
-    SLEEP_EFFICIENCY = "sleep_efficiency"
-    WAKE_AFTER_SLEEP_ONSET = "wake_after_sleep_onset"
-    AWAKENINGS = "awakenings"
-    SLEEP_ONSET_LATENCY = "sleep_onset_latency"
-    INTERDAILY_STABILITY = "interdaily_stability"
-    INTRADAILY_VARIABILITY = "intradaily_variability"
-    RELATIVE_AMPLITUDE = "relative_amplitude"
-    L5 = "l5"
-    L5_ONSET = "l5_onset"
-    M10 = "m10"
-    M10_ONSET = "m10_onset"
-    MESOR = "mesor"
-    AMPLITUDE = "amplitude"
-    ACROPHASE = "acrophase"
-    COSINOR_R_SQUARED = "cosinor_r_squared"
-
-
+Count = Annotated[int, Field(json_schema_extra={"unit": "{#}"})]
+Minutes = Annotated[float, Field(json_schema_extra={"unit": "min"})]
+Seconds = Annotated[int, Field(json_schema_extra={"unit": "s"})]
+Share = Annotated[float, Field(json_schema_extra={"unit": "1"})]  # of 1
 Parameters = dict[str, float | int | str | bool]
-Kind = Literal["quantity", "count", "clock_time"]
-
-
-@dataclass(frozen=True)
-class MetricInfo:
-    """How a metric is named and read; ``unit`` None is the recording's level unit, as ``{counts}/min``."""
-
-    label: str
-    kind: Kind
-    unit: str | None  # UCUM
-    section: Literal["sleep", "rhythm"]
-
-
-METRICS: dict[MetricCode, MetricInfo] = {
-    MetricCode.TIME_IN_BED: MetricInfo("Time in bed", "quantity", "min", "sleep"),
-    MetricCode.TOTAL_SLEEP_TIME: MetricInfo("Total sleep time", "quantity", "min", "sleep"),
-    MetricCode.SLEEP_EFFICIENCY: MetricInfo("Sleep efficiency", "quantity", "%", "sleep"),
-    MetricCode.WAKE_AFTER_SLEEP_ONSET: MetricInfo("Wake after sleep onset", "quantity", "min", "sleep"),
-    MetricCode.AWAKENINGS: MetricInfo("Number of awakenings", "count", "{#}", "sleep"),
-    MetricCode.SLEEP_ONSET_LATENCY: MetricInfo("Sleep onset latency", "quantity", "min", "sleep"),
-    MetricCode.INTERDAILY_STABILITY: MetricInfo("Interdaily stability (IS)", "quantity", "1", "rhythm"),
-    MetricCode.INTRADAILY_VARIABILITY: MetricInfo("Intradaily variability (IV)", "quantity", "1", "rhythm"),
-    MetricCode.RELATIVE_AMPLITUDE: MetricInfo("Relative amplitude (RA)", "quantity", "1", "rhythm"),
-    MetricCode.L5: MetricInfo("Mean level of the least active 5 hours (L5)", "quantity", None, "rhythm"),
-    MetricCode.L5_ONSET: MetricInfo("Onset of the least active 5 hours", "clock_time", "h", "rhythm"),
-    MetricCode.M10: MetricInfo("Mean level of the most active 10 hours (M10)", "quantity", None, "rhythm"),
-    MetricCode.M10_ONSET: MetricInfo("Onset of the most active 10 hours", "clock_time", "h", "rhythm"),
-    MetricCode.MESOR: MetricInfo("Cosinor mesor", "quantity", None, "rhythm"),
-    MetricCode.AMPLITUDE: MetricInfo("Cosinor amplitude", "quantity", None, "rhythm"),
-    MetricCode.ACROPHASE: MetricInfo("Cosinor acrophase", "clock_time", "h", "rhythm"),
-    MetricCode.COSINOR_R_SQUARED: MetricInfo("Cosinor R squared", "quantity", "1", "rhythm"),
-}
 
 
 @dataclass(frozen=True)
@@ -115,23 +70,53 @@ class Basis:
     wear_minutes: float | None = None
 
 
+class Interval(_Document):
+    """How far a summary value would move if other nights or days had been recorded.
+
+    It is no error of measurement: what the algorithm gets wrong every night it gets wrong here too.
+    """
+
+    low: float
+    """Lower bound, in the metric's unit."""
+    high: float
+    """Upper bound; of a clock time the interval runs from low forward to high, over midnight if need be."""
+    level: Share
+    """Share of the resampled values between the bounds."""
+    resamples: Count
+    """Resamples that gave a value."""
+    units: Count
+    """Nights or days that were drawn from."""
+    method: str
+    """How it was made, what was drawn, and the seed."""
+
+
 class Metric(_Document):
     """One number, or the reason why there is none.
 
-    ``kind`` says how to read ``value``: a ``quantity`` or ``count`` in UCUM ``unit``, or a ``clock_time`` in
-    local decimal hours, 0 <= value < 24 (``unit`` is then ``h``). ``epochs_used`` and ``wear_minutes`` say
-    what the number rests on.
+    A ``quantity`` or ``count`` is in UCUM ``unit``; a ``clock_time`` in local decimal hours, 0 <= value < 24
+    (``unit`` is then ``h``).
     """
 
     code: MetricCode
+    """Which number; the table of metrics defines it."""
     kind: Kind
+    """How to read it."""
     value: float | None
+    """The number; null with a reason in absent."""
     unit: str
+    """UCUM unit of the value."""
     algorithm: str | None = None
+    """What made it."""
     parameters: Parameters = Field(default_factory=dict)
-    epochs_used: Annotated[int, Field(ge=0)] | None = None
-    wear_minutes: Annotated[float, Field(ge=0)] | None = None
+    """The algorithm's settings by name."""
+    epochs_used: Annotated[int, Field(ge=0, json_schema_extra={"unit": "{#}"})] | None = None
+    """Recorded epochs that it rests on."""
+    wear_minutes: Annotated[float, Field(ge=0, json_schema_extra={"unit": "min"})] | None = None
+    """Worn time that it rests on."""
+    interval: Interval | None = None
+    """Bootstrap interval of a summary, on request."""
     absent: Absence | None = None
+    """Why there is no value."""
 
     @model_validator(mode="after")
     def _either_value_or_reason(self) -> Self:
@@ -174,111 +159,203 @@ class Metric(_Document):
 
 
 class Night(_Document):
-    """One main rest period, named by the local date of its noon-to-noon window's start.
+    """One rest period, named by the local date of its noon-to-noon window's start.
 
-    ``start`` and ``end`` bound the rest interval (algorithmic unless a log was given); ``onset`` and
-    ``offset`` the first sleep epoch and the end of the last. A night without a rest period has none of the
-    four and a reason. ``metrics`` always holds the same codes; those of a night that is not ``valid`` are
-    absent for the night's reason.
+    Naps enter no median. A night without a rest period has no times and a reason; the metrics of one that is
+    not ``valid`` are absent for the night's reason.
     """
 
     night_of: date
+    """Local date on which its noon-to-noon window starts."""
     start: datetime | None
+    """Start of the rest interval."""
     end: datetime | None
+    """End of the rest interval."""
     onset: datetime | None
+    """Start of the first sleep epoch."""
     offset: datetime | None
+    """End of the last sleep epoch."""
     valid: bool
+    """Whether it enters the medians, apart from naps."""
+    nap: bool = False
+    """A window of the sleep log beside the longest one of its day, or shorter than three hours."""
+    rest_period: str | None = None
+    """What found the rest interval: a sleep log, or a rule on movement."""
     absent: Absence | None = None
+    """Why it is not valid."""
     metrics: tuple[Metric, ...] = ()
+    """Its numbers, the same codes every night."""
 
 
 class Sleep(_Document):
     """Sleep of the recording: the scorer, the rule for rest periods, the nights and their medians."""
 
     scorer: str | None
+    """Algorithm that told sleep from wake; null where none fits the unit."""
     rest_period: str | None
-    valid_nights: int
+    """What found the rest intervals."""
+    valid_nights: Count
+    """Nights behind the medians."""
     nights: tuple[Night, ...]
-    metrics: tuple[Metric, ...]  # medians over valid nights
+    """Every noon-to-noon window and nap."""
+    metrics: tuple[Metric, ...]
+    """Medians over valid nights, and numbers of the whole recording."""
     absent: Absence | None = None
+    """Why there is no sleep at all."""
 
 
 class Rhythm(_Document):
     """Rest-activity rhythm over the whole recording.
 
-    ``flags`` says what a reader must know of all its numbers; ``hip_worn``: a device that is taken off at
-    night records zeros there, which push the relative amplitude towards 1.
+    Flag ``hip_worn``: a device that is taken off at night records zeros there, which push the relative
+    amplitude towards 1.
     """
 
     metrics: tuple[Metric, ...]
+    """Numbers of the whole recording."""
     flags: tuple[str, ...] = ()
+    """What a reader must know of all of them."""
+
+
+class Activity(_Document):
+    """Volume and intensity of activity, means over valid days."""
+
+    valid_days: Count
+    """Local days with enough wear."""
+    cut_points: str | None
+    """Set of thresholds behind minutes of intensity; null where none fits the unit and site."""
+    metrics: tuple[Metric, ...]
+    """Means over valid days."""
+
+
+class Runs(_Document):
+    """A series, run-length coded: ``values[i]`` holds for ``lengths[i]`` epochs of ``epoch_seconds``."""
+
+    start: datetime
+    """Start of the first epoch."""
+    epoch_seconds: Seconds
+    """Length of an epoch."""
+    values: tuple[int, ...]
+    """What holds during each run."""
+    lengths: tuple[Count, ...]
+    """How many epochs each run lasts."""
+
+    @model_validator(mode="after")
+    def _one_length_per_value(self) -> Self:
+        if len(self.values) != len(self.lengths) or any(length < 1 for length in self.lengths):
+            raise ValueError("every value has a length of at least one epoch")
+        return self
+
+
+class Series(_Document):
+    """What the numbers were made from, on request."""
+
+    sleep: Runs | None
+    """1 sleep, 0 wake, -1 unscored; null without a scorer."""
+    wear: Runs
+    """1 worn, 0 not worn or not recorded."""
+    day_profile: tuple[float | None, ...]
+    """Mean level per minute of each of the 1,440 clock minutes; null where never valid."""
 
 
 class RecordingSummary(_Document):
     """What was analysed; a device serial or subject id never stands here."""
 
     source_format: str
+    """Format of the input."""
     start: datetime
+    """Start of the first epoch; without offset where the zone is unknown."""
     end: datetime
+    """End of the last epoch."""
     zone: str | None
-    epoch_seconds: int
-    epochs: int
+    """IANA zone or offset; null on wall clock."""
+    epoch_seconds: Seconds
+    """Length of an epoch."""
+    epochs: Count
+    """Number of epochs, recorded or not."""
     unit: str
+    """Quantity of the values."""
     device: str
+    """Device family."""
     wear_site: str
-    sources: dict[str, float] = Field(
-        default_factory=dict
-    )  # minutes that each source gave, where several may
+    """Where it was worn."""
+    sources: dict[str, float] = Field(default_factory=dict, json_schema_extra={"unit": "min"})
+    """Minutes that each source gave, where several may."""
 
 
 class Quality(_Document):
     """What the numbers rest on: wear, gaps, disorder and everything the reader must know."""
 
     wear_rule: str
-    wear_minutes: float
-    nonwear_minutes: float
-    not_recorded_minutes: float
-    valid_days: int
-    unsorted_samples: int
-    duplicate_samples: int
-    conflicting_samples: int  # duplicates whose value differed from the one kept
-    inserted_epochs: int
-    overlapping_samples: int = 0  # cut or dropped because another sample covers their time
-    set_aside_samples: int = 0  # not of this quantity, too long, or without a time zone
+    """How worn time was told from the rest."""
+    wear_minutes: Minutes
+    """Worn time."""
+    nonwear_minutes: Minutes
+    """Recorded but not worn."""
+    not_recorded_minutes: Minutes
+    """Time within the recording that was not recorded."""
+    valid_days: Count
+    """Local days with at least 16 h of wear."""
+    unsorted_samples: Count
+    """Samples that came out of order and were sorted."""
+    duplicate_samples: Count
+    """Samples of a time that was there already."""
+    conflicting_samples: Count
+    """Duplicates whose value differed from the one kept."""
+    inserted_epochs: Count
+    """Epochs put in, as not recorded, to close gaps."""
+    overlapping_samples: Count = 0
+    """Cut or dropped because another sample covers their time."""
+    set_aside_samples: Count = 0
+    """Not of this quantity, too long, or without a time zone."""
     flags: tuple[str, ...]
+    """What a reader must know of the recording."""
 
 
 class Prediction(_Document):
     """A head's output for one week, with the evidence it stands on."""
 
     head: str
-    probability: float
-    threshold: float
+    """Name of the trained head."""
+    probability: Share
+    """Its output for the week."""
+    threshold: Share
+    """Where its label changes."""
     calibrated: bool
+    """Whether the probability was calibrated on people like this."""
     evidence: str
+    """Study, number of people and measured strength."""
     checkpoint: str
+    """Store tag of the head's weights."""
 
 
 class WeekResult(_Document):
-    """PAT on one local week of 10,080 wall-clock minutes that starts at local midnight.
-
-    ``embedding`` (96,) is the mean over patches of the encoder's output. ``attention_received`` (T/P,), if
-    asked for, is the share of the last layer's attention each patch receives; it sums to 1 and is not an
-    attribution of any prediction. ``patch_minutes`` is the length of a patch.
-    """
+    """PAT on one local week of 10,080 wall-clock minutes that starts at local midnight."""
 
     start: datetime
+    """Local midnight that it begins at."""
     end: datetime
+    """Local midnight that it ends at."""
     dst_transition: Literal["spring", "autumn"] | None
-    dropped_repeated_minutes: int
-    missing_fraction: float
+    """Clock change within it."""
+    dropped_repeated_minutes: Count
+    """Minutes of the repeated autumn hour that the grid has no place for."""
+    missing_fraction: Share
+    """Share of its minutes not recorded or not worn."""
     calibration: Literal["reference_cohort", "per_recording"]
+    """What it was standardised by."""
     embedding: tuple[float, ...] | None
-    patch_minutes: int | None = None
-    attention_received: tuple[float, ...] | None = None
+    """Mean over patches of the encoder's output (96 numbers)."""
+    patch_minutes: Annotated[int, Field(json_schema_extra={"unit": "min"})] | None = None
+    """Length of a patch."""
+    attention_received: tuple[Share, ...] | None = None
+    """Share of the last layer's attention each patch receives, on request; it explains no prediction."""
     predictions: tuple[Prediction, ...] = ()
+    """Outputs of the installed heads."""
     predictions_absent: Absence | None = None
+    """Why there are none."""
     absent: Absence | None = None
+    """Why there is no embedding."""
 
     @model_validator(mode="after")
     def _embedding_or_reason(self) -> Self:
@@ -292,44 +369,96 @@ class WeekResult(_Document):
 class ModelProvenance(_Document):
     """Which weights answered, and what they are."""
 
-    checkpoint: str  # store tag name:version
+    checkpoint: str
+    """Store tag, name:version."""
     sha256: str
-    architecture: str  # PAT-S, PAT-M, PAT-L, PAT-Conv-...
+    """Digest of the weights."""
+    architecture: str
+    """PAT-S, PAT-M, PAT-L or a Conv form."""
     source: str
+    """Who trained it, on what."""
     licence: str
+    """Licence of the weights."""
     scaling_sha256: str | None
+    """Digest of the cohort's minute table."""
     scaling_cohort: str | None
+    """Cohort behind it."""
     engine: str
+    """What computed the network."""
 
 
 class Provenance(_Document):
     """How the answer was made; the same input, options and versions give the same bytes."""
 
     pipeline: str
+    """Program and version."""
     input_sha256: str
+    """Digest of what was recorded, the same for every file format that carries it."""
     options: Parameters
+    """What the caller chose, with defaults."""
     model: ModelProvenance | None
+    """Which weights answered."""
 
 
 class Analysis(_Document):
     """One recording's answer."""
 
     schema_: Literal["pat-analysis/1"] = Field(default="pat-analysis/1", alias="schema")
+    """Name and version of this document's form."""
     statement: str = STATEMENT
+    """What the document is not."""
     recording: RecordingSummary
+    """What was analysed."""
     quality: Quality
+    """How well it was recorded."""
     sleep: Sleep
+    """Sleep, by night and over nights."""
     rhythm: Rhythm
+    """Rest-activity rhythm."""
+    activity: Activity
+    """Volume and intensity of activity."""
+    series: Series | None = None
+    """What the numbers were made from, on request."""
     weeks: tuple[WeekResult, ...]
+    """PAT on each local week."""
     weeks_absent: Absence | None = None
+    """Why there is no week."""
     provenance: Provenance
+    """How the answer was made."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
-    )
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)  # beside those inherited
 
     @model_validator(mode="after")
     def _weeks_or_reason(self) -> Self:
         if bool(self.weeks) == (self.weeks_absent is not None):
             raise ValueError("an analysis holds weeks or a reason for their absence")
         return self
+
+
+class UnknownSchema(ValueError):  # noqa: N818  # it says what is the case
+    """A document is of no version that this program reads."""
+
+
+def read_document(text: str | bytes) -> Analysis:
+    """Read an Analysis that any release wrote.
+
+    Additions to ``pat-analysis/1`` have defaults; one of the first form, which had no activity, gets every
+    number of it as absent. Raises UnknownSchema, or ValueError for what is no valid document of its version.
+    """
+    document = json.loads(text)
+    named = document.get("schema") if isinstance(document, dict) else None
+    if named != SCHEMA:
+        found = repr(named[:40]) if isinstance(named, str) else "no name"
+        raise UnknownSchema(f"expected a document of {SCHEMA}, found {found}; read it with its own release")
+    if "activity" not in document:
+        document["activity"] = _no_activity(document).model_dump(mode="json")
+    return Analysis.model_validate_json(json.dumps(document))
+
+
+def _no_activity(document: dict[str, Any]) -> Activity:
+    recording = RecordingSummary.model_validate_json(json.dumps(document.get("recording")))
+    quality = Quality.model_validate_json(json.dumps(document.get("quality")))
+    why = absent(Reason.INSUFFICIENT_DATA, "The document was written before activity was part of it.")
+    unit = Unit(recording.unit)
+    missing = (Metric.missing(code, why, METRICS[code].unit_for(unit)) for code in codes_of("activity"))
+    return Activity(valid_days=quality.valid_days, cut_points=None, metrics=tuple(missing))

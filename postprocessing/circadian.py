@@ -1,20 +1,23 @@
 """Rest-activity rhythm: how alike the days are, how broken up, how much day differs from night, and when.
 
-All clock statements are on local wall clock; all levels are means per minute, whatever the epoch. Counts are
-used as recorded, without a threshold: other programs binarise first and give other values for the same names.
+All clock statements are on local wall clock; all levels are means per minute, whatever the epoch. IS and IV
+are given twice, because other programs binarise first and give other values for the same names.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
 
 from postprocessing.absence import Absence, Reason, absent
-from postprocessing.analysis import METRICS, Basis, Metric, MetricCode, Parameters, Rhythm
+from postprocessing.analysis import Basis, Metric, Parameters, Rhythm
+from postprocessing.contract import Need, least, why_absent
+from postprocessing.metrics import METRICS, MetricCode, codes_of
+from postprocessing.valid_days import worn_minutes
 from preprocessing.calendar import largest_shift, wall_clock_of
 from preprocessing.recording import BoolArray, FloatArray, Recording
 from preprocessing.units import WearSite, validity
@@ -23,6 +26,8 @@ __all__ = [
     "ClockSeries",
     "Cosinor",
     "Window",
+    "binarised",
+    "clock_profile",
     "cosinor",
     "day_profile",
     "extreme_window",
@@ -38,11 +43,8 @@ IntArray = npt.NDArray[np.int64]
 LARGEST_SHIFT = timedelta(hours=1)  # project choice: a body follows an hour of travel as it follows DST
 DAY_MINUTES = 1_440
 DAY_SECONDS = 86_400
-VALID_HOUR_SECONDS = 1_800  # an hour counts with at least 30 valid minutes
-VALID_HOURS_FRACTION = 0.75
-FEWEST_DAYS_FOR_STABILITY = 3
-FEWEST_DAYS_PER_CLOCK_MINUTE = 2
 L5_MINUTES, M10_MINUTES = 300, 600  # van Someren 1999
+MOVING_ABOVE = 4.0  # counts per minute; the customary default of pyActigraphy, not from a paper
 
 TIE = 1e-12  # sums that differ by less than this share of the day's total differ by rounding alone
 FLAT = 1e-9  # an amplitude below this share of the SD is rounding, so its peak has no time
@@ -97,7 +99,7 @@ def hourly_means(series: ClockSeries) -> tuple[FloatArray, IntArray]:
     valid = series.valid
     total = np.bincount(index[valid], series.levels[valid], minlength=index[-1] + 1)
     count = np.bincount(index[valid], minlength=index[-1] + 1)
-    enough = count * series.seconds >= VALID_HOUR_SECONDS
+    enough = count * series.seconds >= 60 * least(Need.MINUTES_OF_AN_HOUR)
     means = np.divide(total, count, out=np.full(total.size, np.nan), where=enough)
     return means, hours[starts] % 24
 
@@ -149,6 +151,18 @@ def day_profile(series: ClockSeries) -> tuple[FloatArray, IntArray]:
     return np.divide(levels.sum(axis=0), seen, out=np.full(DAY_MINUTES, np.nan), where=seen > 0), seen
 
 
+def clock_profile(recording: Recording, worn: BoolArray) -> tuple[float | None, ...]:
+    """Return the mean level per minute of the 1,440 clock minutes; None where one is never ``worn`` (n,)."""
+    levels, seen = day_profile(ClockSeries.of(recording, worn & recording.recorded))
+    return tuple(level if days else None for level, days in zip(levels.tolist(), seen.tolist(), strict=True))
+
+
+def binarised(series: ClockSeries, above: float = MOVING_ABOVE) -> ClockSeries:
+    """Return ``series`` with 1 for a level above ``above`` and 0 for another; NaN stays."""
+    levels = np.where(series.valid, (series.levels > above).astype(np.float64), np.nan)
+    return replace(series, levels=levels)
+
+
 @dataclass(frozen=True)
 class Window:
     """A window of the cyclic day: mean level, and start in clock hours; None where starts tie apart."""
@@ -194,19 +208,28 @@ class Cosinor:
 
 def cosinor(clock_hours: FloatArray, levels: FloatArray) -> Cosinor:
     """Fit y = M + A cos(2 pi (h - phi) / 24) by linear least squares (Nelson 1979); both (k,), no NaN."""
+    return _fitted(_day_curves(clock_hours), levels)
+
+
+def _day_curves(clock_hours: FloatArray) -> FloatArray:
+    """The columns of the regression (3, k): one, cosine and sine of the hour."""
+    angle = 2 * np.pi * clock_hours / 24
+    return np.stack([np.ones(angle.size), np.cos(angle), np.sin(angle)])
+
+
+def _fitted(curves: FloatArray, levels: FloatArray) -> Cosinor:
     if _is_constant(levels):
         return Cosinor(float(levels.mean()), 0.0, None, None)
-    angle = 2 * np.pi * clock_hours / 24
-    design = np.column_stack([np.ones(angle.size), np.cos(angle), np.sin(angle)])
-    (mesor, cosine, sine), *_ = np.linalg.lstsq(design, levels, rcond=None)
-    residual = levels - design @ np.array([mesor, cosine, sine])
+    (mesor, cosine, sine), *_ = np.linalg.lstsq(curves @ curves.T, curves @ levels, rcond=None)
+    residual = levels - np.array([mesor, cosine, sine]) @ curves
+    spread = levels - levels.mean()
     amplitude = math.hypot(cosine, sine)
     peak = math.atan2(sine, cosine) * 24 / (2 * math.pi) % 24 % 24  # a tiny negative rounds up to 24 at first
     return Cosinor(
         mesor=float(mesor),
         amplitude=amplitude,
         acrophase=peak if amplitude > FLAT * float(levels.std()) else None,
-        r_squared=1 - float((residual**2).sum() / ((levels - levels.mean()) ** 2).sum()),
+        r_squared=1 - float(residual @ residual / (spread @ spread)),
     )
 
 
@@ -215,7 +238,11 @@ def _is_constant(levels: FloatArray) -> bool:
 
 
 STABILITY_METRICS = (MetricCode.INTERDAILY_STABILITY, MetricCode.INTRADAILY_VARIABILITY)
-PROFILE_METRICS = (
+BINARISED_METRICS = (
+    MetricCode.INTERDAILY_STABILITY_BINARIZED,
+    MetricCode.INTRADAILY_VARIABILITY_BINARIZED,
+)
+WINDOW_METRICS = (
     MetricCode.RELATIVE_AMPLITUDE,
     MetricCode.L5,
     MetricCode.L5_ONSET,
@@ -228,17 +255,22 @@ COSINOR_METRICS = (
     MetricCode.ACROPHASE,
     MetricCode.COSINOR_R_SQUARED,
 )
+LOG_COSINOR_METRICS = (
+    MetricCode.LOG_MESOR,
+    MetricCode.LOG_AMPLITUDE,
+    MetricCode.LOG_ACROPHASE,
+    MetricCode.LOG_COSINOR_R_SQUARED,
+)
 
 
 def summarise(recording: Recording, worn: BoolArray) -> Rhythm:
     """Return the rest-activity rhythm of the ``worn`` (n,) epochs of ``recording``."""
     if why := _why_no_rhythm(recording):
-        codes = STABILITY_METRICS + PROFILE_METRICS + COSINOR_METRICS
-        return Rhythm(metrics=_all_missing(recording, codes, why))
+        return Rhythm(metrics=_all_missing(recording, codes_of("rhythm"), why))
     valid = worn & recording.recorded
     maker = _Maker(recording, valid, ClockSeries.of(recording, valid))
     flags = ("hip_worn",) if recording.wear_site is WearSite.HIP else ()
-    return Rhythm(metrics=(*maker.stability(), *maker.profile()), flags=flags)
+    return Rhythm(metrics=(*maker.stability(), *maker.binarised_stability(), *maker.profile()), flags=flags)
 
 
 def _why_no_rhythm(recording: Recording) -> Absence | None:
@@ -265,71 +297,76 @@ class _Maker:
 
     def stability(self) -> tuple[Metric, ...]:
         """IS and IV, or why not."""
-        hourly, clock_hour = hourly_means(self.series)
-        valid = ~np.isnan(hourly)
-        if why := self._why_no_stability(valid, clock_hour):
-            return _all_missing(self.recording, STABILITY_METRICS, why)
-        values = (interdaily_stability(hourly, clock_hour), intradaily_variability(hourly))
-        basis = self._basis(
-            "nonparametric rhythm of hourly means, population variances (Witting 1990)",
-            {"binarized": False, "valid_hours": int(valid.sum()), "fewest_valid_minutes_per_hour": 30},
-        )
-        return self._metrics(STABILITY_METRICS, values, basis)
+        return self._stability_of(self.series, STABILITY_METRICS, {"binarized": False})
 
-    def _why_no_stability(self, valid: BoolArray, clock_hour: IntArray) -> Absence | None:
-        days, needed = self.recording.days, FEWEST_DAYS_FOR_STABILITY
-        if days < needed:
-            return absent(
-                Reason.TOO_FEW_VALID_DAYS, f"The recording has {days:.1f} days; {needed} are needed."
-            )
-        share = float(valid.mean())
-        if share < VALID_HOURS_FRACTION:
-            needs = f"{VALID_HOURS_FRACTION:.0%} are needed"
-            return absent(
-                Reason.TOO_MUCH_MISSING, f"{share:.0%} of the hours have 30 valid minutes; {needs}."
-            )
-        if len(np.unique(clock_hour[valid])) < 24:
-            return absent(
-                Reason.TOO_MUCH_MISSING, "At least one hour of the day has 30 valid minutes on no day."
-            )
-        return None
+    def binarised_stability(self) -> tuple[Metric, ...]:
+        """IS and IV of minutes above 4 counts, or why not."""
+        if not self.recording.unit.is_count:
+            why = absent(Reason.UNIT_NOT_SUPPORTED, "The threshold is one of counts.")
+            return _all_missing(self.recording, BINARISED_METRICS, why)
+        if (minutes := worn_minutes(self.recording, self.worn)) is None:
+            why = absent(Reason.INSUFFICIENT_DATA, "It needs minutes; these epochs make none.")
+            return _all_missing(self.recording, BINARISED_METRICS, why)
+        series = self.series if minutes[0] is self.recording else ClockSeries.of(*minutes)
+        parameters: Parameters = {"binarized": True, "above_counts_per_minute": MOVING_ABOVE}
+        return self._stability_of(binarised(series), BINARISED_METRICS, parameters)
+
+    def _stability_of(
+        self, series: ClockSeries, codes: tuple[MetricCode, ...], parameters: Parameters
+    ) -> tuple[Metric, ...]:
+        hourly, clock_hour = hourly_means(series)
+        valid = ~np.isnan(hourly)
+        found = {
+            Need.DAYS_OF_STABILITY: self.recording.days,
+            Need.SHARE_OF_HOURS: float(valid.mean()),
+            Need.CLOCK_HOURS: len(np.unique(clock_hour[valid])),
+        }
+        if why := why_absent(codes[0], found):
+            return _all_missing(self.recording, codes, why)
+        values = (interdaily_stability(hourly, clock_hour), intradaily_variability(hourly))
+        hours: Parameters = {
+            "valid_hours": int(valid.sum()),
+            "fewest_valid_minutes_per_hour": int(least(Need.MINUTES_OF_AN_HOUR)),
+        }
+        algorithm = "nonparametric rhythm of hourly means, population variances (Witting 1990)"
+        return self._metrics(codes, values, self._basis(algorithm, parameters | hours))
 
     def profile(self) -> tuple[Metric, ...]:
-        """RA, L5, M10 and the cosinor, or why not."""
+        """RA, L5, M10 and both cosinors, or why not."""
         profile, days_seen = day_profile(self.series)
-        if why := self._why_no_profile(days_seen):
-            return _all_missing(self.recording, PROFILE_METRICS + COSINOR_METRICS, why)
-        return (*self._windows(profile, days_seen), *self._cosinor())
+        fewest = int(days_seen.min())
+        found = {Need.DAYS_OF_PROFILE: self.recording.days, Need.DAYS_PER_CLOCK_MINUTE: fewest}
+        if why := why_absent(MetricCode.L5, found):
+            codes = WINDOW_METRICS + COSINOR_METRICS + LOG_COSINOR_METRICS
+            return _all_missing(self.recording, codes, why)
+        return (*self._windows(profile, fewest), *self._cosinors())
 
-    def _why_no_profile(self, days_seen: IntArray) -> Absence | None:
-        needed = FEWEST_DAYS_PER_CLOCK_MINUTE
-        if days_seen.min() >= needed:
-            return None
-        reason = Reason.TOO_FEW_VALID_DAYS if self.recording.days < needed else Reason.TOO_MUCH_MISSING
-        unseen = int((days_seen < needed).sum())
-        return absent(reason, f"{unseen} of 1440 minutes of the day are valid on fewer than {needed} days.")
-
-    def _windows(self, profile: FloatArray, days_seen: IntArray) -> tuple[Metric, ...]:
+    def _windows(self, profile: FloatArray, fewest_days: int) -> tuple[Metric, ...]:
         l5 = extreme_window(profile, L5_MINUTES, highest=False)
         m10 = extreme_window(profile, M10_MINUTES, highest=True)
         basis = self._basis(
             "least and most active hours of the mean day by clock minute (van Someren 1999)",
-            {
-                "l5_minutes": L5_MINUTES,
-                "m10_minutes": M10_MINUTES,
-                "fewest_days_per_minute": int(days_seen.min()),
-            },
+            {"l5_minutes": L5_MINUTES, "m10_minutes": M10_MINUTES, "fewest_days_per_minute": fewest_days},
         )
         amplitude = relative_amplitude(l5.level, m10.level)
-        return self._metrics(PROFILE_METRICS, (amplitude, l5.level, l5.onset, m10.level, m10.onset), basis)
+        return self._metrics(WINDOW_METRICS, (amplitude, l5.level, l5.onset, m10.level, m10.onset), basis)
 
-    def _cosinor(self) -> tuple[Metric, ...]:
+    def _cosinors(self) -> tuple[Metric, ...]:
         valid = self.series.valid
-        fit = cosinor(self.series.clock_seconds[valid] / 3_600, self.series.levels[valid])
-        basis = self._basis(
-            "24 h cosinor by linear least squares (Nelson 1979)", {"period_hours": 24, "transform": "none"}
+        levels = self.series.levels[valid]
+        curves = _day_curves(self.series.clock_seconds[valid] / 3_600)
+        return (
+            *self._cosinor(COSINOR_METRICS, _fitted(curves, levels), "none"),
+            *self._cosinor(
+                LOG_COSINOR_METRICS, _fitted(curves, np.log1p(levels)), "ln(1 + level per minute)"
+            ),
         )
-        return self._metrics(COSINOR_METRICS, (fit.mesor, fit.amplitude, fit.acrophase, fit.r_squared), basis)
+
+    def _cosinor(self, codes: tuple[MetricCode, ...], fit: Cosinor, transform: str) -> tuple[Metric, ...]:
+        basis = self._basis(
+            "24 h cosinor by linear least squares (Nelson 1979)", {"period_hours": 24, "transform": transform}
+        )
+        return self._metrics(codes, (fit.mesor, fit.amplitude, fit.acrophase, fit.r_squared), basis)
 
     def _metrics(
         self, codes: tuple[MetricCode, ...], values: tuple[float | None, ...], basis: Basis

@@ -35,10 +35,21 @@ class Unit(StrEnum):
         return self is Unit.ENMO_MG
 
     @property
+    def is_count(self) -> bool:
+        """Whether values are activity counts, of a stated device or not."""
+        return self not in (Unit.MIMS, Unit.ENMO_MG, Unit.STEPS)
+
+    @property
     def ucum_per_minute(self) -> str:
         """UCUM code of a mean level per minute, as FHIR and the Analysis print it."""
         codes = {Unit.MIMS: "{MIMS}/min", Unit.ENMO_MG: "m[g]", Unit.STEPS: "{steps}/min"}
         return codes.get(self, "{counts}/min")
+
+    @property
+    def ucum_per_day(self) -> str:
+        """UCUM code of an amount per day; ENMO is a level, whose daily sum is in milli-g times minutes."""
+        codes = {Unit.MIMS: "{MIMS}/d", Unit.ENMO_MG: "m[g].min/d", Unit.STEPS: "{steps}/d"}
+        return codes.get(self, "{counts}/d")
 
 
 class Device(StrEnum):
@@ -52,6 +63,7 @@ class Device(StrEnum):
     ACTTRUST = "acttrust"
     TEMPATILUMI = "tempatilumi"
     AXIVITY = "axivity"
+    GENEACTIV = "geneactiv"
     SYNTHETIC_DEMO = "synthetic-demo"
     UNKNOWN = "unknown"
 

@@ -1,11 +1,13 @@
 """The terminal face: the same verbs over files, refusals on standard error, and no trace of a value."""
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import cli
+from postprocessing.sleep_scored import Threshold
 from preprocessing.readers import read
 from preprocessing.recording import RecordingError
 from preprocessing.units import SleepScorer
@@ -112,6 +114,7 @@ def test_a_fault_of_ours_is_not_dressed_up_as_a_refusal(monkeypatch):
 def test_the_scorers_offered_are_those_that_exist():
     assert set(cli.SCORERS) == set(SleepScorer)
     assert set(cli.WEAR_MODES) == set(WearMode)
+    assert set(cli.THRESHOLDS) == set(get_args(Threshold))
 
 
 def test_inspect_says_what_was_understood_and_what_is_possible_but_no_value(capsys):

@@ -11,7 +11,16 @@ import pytest
 
 from tests.shared import ROOT
 
-ROOMS = ["api", "models", "pat_runner", "postprocessing", "preprocessing", "serving", "training"]
+ROOMS = [
+    "api",
+    "models",
+    "pat_runner",
+    "postprocessing",
+    "preprocessing",
+    "serving",
+    "training",
+    "validation",
+]
 FACE_MAY_IMPORT = {
     "service.py": {"api", "models", "pat_runner", "postprocessing", "serving"},
     "cli.py": {"models", "pat_runner", "postprocessing", "preprocessing", "serving"},

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from postprocessing.absence import Reason, absent
-from postprocessing.analysis import METRICS, MetricCode
+from postprocessing.metrics import METRICS, MetricCode
 from preprocessing.units import Device, Unit
 
 __all__ = [
@@ -79,16 +79,19 @@ UCUM_LABELS: dict[str, str] = {  # the units that may leave this service, and th
     "m[g]": "mg (milli-g)",
     "{steps}": "steps",
     "{steps}/min": "steps/min",
+    "{counts}/d": "counts/day",
+    "{MIMS}/d": "MIMS/day",
+    "m[g].min/d": "mg (milli-g) x min/day",
+    "{steps}/d": "steps/day",
 }
 
 
 @dataclass(frozen=True)
 class MetricTerm:
-    """How one metric is written: local code, definition, decimals reported, standard (code, display)."""
+    """How one metric is written: local code, decimals reported, standard (code, display)."""
 
     metric: MetricCode
     local: str
-    definition: str
     decimals: int
     loinc: tuple[str, str] | None = None
     phr: tuple[str, str] | None = None
@@ -99,6 +102,11 @@ class MetricTerm:
         return METRICS[self.metric].label
 
     @property
+    def definition(self) -> str:
+        """Definition of the metric, the same as everywhere else."""
+        return METRICS[self.metric].definition
+
+    @property
     def category(self) -> str:
         """PHR puts sleep under social-history; rest-activity rhythm is activity."""
         return "social-history" if METRICS[self.metric].section == "sleep" else "activity"
@@ -106,8 +114,7 @@ class MetricTerm:
     @property
     def units(self) -> frozenset[str]:
         """UCUM units that the metric may have; a level follows the recording's unit."""
-        unit = METRICS[self.metric].unit
-        return frozenset({unit}) if unit else frozenset(kind.ucum_per_minute for kind in Unit)
+        return METRICS[self.metric].units
 
     def codings(self, canonical_base: str) -> list[Coding]:
         """Return the codings in the order LOINC, PHR, local."""
@@ -118,17 +125,11 @@ class MetricTerm:
 METRIC_TERMS: dict[MetricCode, MetricTerm] = {
     term.metric: term
     for term in (
-        MetricTerm(
-            MetricCode.TIME_IN_BED,
-            "time-in-bed",
-            "Length of the main rest period; found from movement unless a sleep log was given.",
-            2,
-            ("103213-5", "Duration in bed"),
-        ),
+        MetricTerm(MetricCode.TIME_IN_BED, "time-in-bed", 2, ("103213-5", "Duration in bed")),
+        MetricTerm(MetricCode.SLEEP_PERIOD_TIME, "sleep-period-time", 2),
         MetricTerm(
             MetricCode.TOTAL_SLEEP_TIME,
             "total-sleep-time",
-            "Time scored as sleep within the main rest period.",
             2,
             ("93832-4", "Sleep duration"),
             ("totalSleepTime", "Total sleep time"),
@@ -136,15 +137,13 @@ METRIC_TERMS: dict[MetricCode, MetricTerm] = {
         MetricTerm(
             MetricCode.SLEEP_EFFICIENCY,
             "sleep-efficiency",
-            "Total sleep time as a percentage of time in bed.",
             1,
-            None,
-            ("sleepEfficiencyPercentage", "Sleep efficiency percentage"),
+            phr=("sleepEfficiencyPercentage", "Sleep efficiency percentage"),
         ),
+        MetricTerm(MetricCode.SLEEP_MAINTENANCE_EFFICIENCY, "sleep-maintenance-efficiency", 1),
         MetricTerm(
             MetricCode.WAKE_AFTER_SLEEP_ONSET,
             "wake-after-sleep-onset",
-            "Time scored as wake between sleep onset and the end of the last sleep epoch.",
             2,
             ("103215-0", "Wake time after sleep onset"),
             ("wakeAfterSleepOnset", "Wake after sleep onset"),
@@ -152,51 +151,60 @@ METRIC_TERMS: dict[MetricCode, MetricTerm] = {
         MetricTerm(
             MetricCode.AWAKENINGS,
             "awakenings",
-            "Number of wake bouts between sleep onset and the end of the last sleep epoch.",
             1,
             ("103211-9", "Number of awakenings"),
             ("numberOfAwakenings", "Number of awakenings"),
         ),
+        MetricTerm(MetricCode.MEAN_AWAKENING_LENGTH, "mean-awakening-length", 2),
+        MetricTerm(MetricCode.MID_SLEEP, "mid-sleep", 0),
+        MetricTerm(MetricCode.MOVEMENT_INDEX, "movement-index", 1),
+        MetricTerm(MetricCode.FRAGMENTATION_INDEX, "fragmentation-index", 1),
+        MetricTerm(MetricCode.SLEEP_FRAGMENTATION_INDEX, "sleep-fragmentation-index", 1),
+        MetricTerm(MetricCode.ACTIWARE_FRAGMENTATION_INDEX, "actiware-fragmentation-index", 1),
         MetricTerm(
             MetricCode.SLEEP_ONSET_LATENCY,
             "sleep-onset-latency",
-            "Time from going to bed, known from a sleep log, to the first sleep epoch.",
             2,
             ("103212-7", "Duration of falling asleep"),
             ("latencyToSleepOnset", "Latency to sleep onset"),
         ),
-        MetricTerm(MetricCode.INTERDAILY_STABILITY, "IS", "How alike the days are, 0 to 1.", 3),
+        MetricTerm(MetricCode.MID_SLEEP_SD, "mid-sleep-sd", 2),
+        MetricTerm(MetricCode.SLEEP_REGULARITY_INDEX, "sleep-regularity-index", 3),
+        MetricTerm(MetricCode.SOCIAL_JETLAG, "social-jetlag", 2),
+        MetricTerm(MetricCode.INTERDAILY_STABILITY, "IS", 3),
+        MetricTerm(MetricCode.INTRADAILY_VARIABILITY, "IV", 3),
+        MetricTerm(MetricCode.INTERDAILY_STABILITY_BINARIZED, "IS-binarized", 3),
+        MetricTerm(MetricCode.INTRADAILY_VARIABILITY_BINARIZED, "IV-binarized", 3),
+        MetricTerm(MetricCode.RELATIVE_AMPLITUDE, "RA", 3),
+        MetricTerm(MetricCode.L5, "L5", 3),
+        MetricTerm(MetricCode.L5_ONSET, "L5-onset", 0),
+        MetricTerm(MetricCode.M10, "M10", 3),
+        MetricTerm(MetricCode.M10_ONSET, "M10-onset", 0),
+        MetricTerm(MetricCode.MESOR, "mesor", 3),
+        MetricTerm(MetricCode.AMPLITUDE, "amplitude", 3),
+        MetricTerm(MetricCode.ACROPHASE, "acrophase", 0),
+        MetricTerm(MetricCode.COSINOR_R_SQUARED, "cosinor-r-squared", 3),
+        MetricTerm(MetricCode.LOG_MESOR, "log-mesor", 3),
+        MetricTerm(MetricCode.LOG_AMPLITUDE, "log-amplitude", 3),
+        MetricTerm(MetricCode.LOG_ACROPHASE, "log-acrophase", 0),
+        MetricTerm(MetricCode.LOG_COSINOR_R_SQUARED, "log-cosinor-r-squared", 3),
+        MetricTerm(MetricCode.MEAN_LEVEL, "mean-level", 3),
+        MetricTerm(MetricCode.TOTAL_ACTIVITY, "total-activity", 3),
+        MetricTerm(MetricCode.TOTAL_LOG_ACTIVITY, "total-log-activity", 3),
+        MetricTerm(MetricCode.SEDENTARY_TIME, "sedentary-time", 2),
+        MetricTerm(MetricCode.LIGHT_TIME, "light-time", 2),
+        MetricTerm(MetricCode.MODERATE_TIME, "moderate-time", 2),
+        MetricTerm(MetricCode.VIGOROUS_TIME, "vigorous-time", 2),
+        MetricTerm(MetricCode.MVPA_TIME, "mvpa-time", 2),
+        MetricTerm(MetricCode.SEDENTARY_BOUT, "sedentary-bout", 2),
+        MetricTerm(MetricCode.ACTIVE_BOUT, "active-bout", 2),
+        MetricTerm(MetricCode.SEDENTARY_TO_ACTIVE, "sedentary-to-active", 3),
+        MetricTerm(MetricCode.ACTIVE_TO_SEDENTARY, "active-to-sedentary", 3),
         MetricTerm(
-            MetricCode.INTRADAILY_VARIABILITY, "IV", "How fragmented rest and activity are within days.", 3
+            MetricCode.STEPS_PER_DAY, "steps-per-day", 0, ("41950-7", "Number of steps in 24 hour Measured")
         ),
-        MetricTerm(MetricCode.RELATIVE_AMPLITUDE, "RA", "(M10 - L5) / (M10 + L5), 0 to 1.", 3),
-        MetricTerm(
-            MetricCode.L5,
-            "L5",
-            "Mean activity of the five least active consecutive hours of the mean day.",
-            3,
-        ),
-        MetricTerm(MetricCode.L5_ONSET, "L5-onset", "Local clock time at which the L5 hours start.", 0),
-        MetricTerm(
-            MetricCode.M10,
-            "M10",
-            "Mean activity of the ten most active consecutive hours of the mean day.",
-            3,
-        ),
-        MetricTerm(MetricCode.M10_ONSET, "M10-onset", "Local clock time at which the M10 hours start.", 0),
-        MetricTerm(MetricCode.MESOR, "mesor", "Rhythm-adjusted mean of a 24-hour cosine fit.", 3),
-        MetricTerm(
-            MetricCode.AMPLITUDE, "amplitude", "Half the peak-to-trough range of a 24-hour cosine fit.", 3
-        ),
-        MetricTerm(
-            MetricCode.ACROPHASE, "acrophase", "Local clock time of the peak of a 24-hour cosine fit.", 0
-        ),
-        MetricTerm(
-            MetricCode.COSINOR_R_SQUARED,
-            "cosinor-r-squared",
-            "Share of the variance explained by a 24-hour cosine fit.",
-            3,
-        ),
+        MetricTerm(MetricCode.MODERATE_CADENCE_TIME, "moderate-cadence-time", 2),
+        MetricTerm(MetricCode.VIGOROUS_CADENCE_TIME, "vigorous-cadence-time", 2),
     )
 }
 
@@ -212,7 +220,7 @@ class Term:
 
 
 KINDS: dict[str, str] = {
-    "metric": "A number about sleep or rhythm.",
+    "metric": "A number about sleep, rhythm or activity.",
     "night": "A statement about one night.",
     "series": "What a device recorded, epoch by epoch.",
     "model-output": "Output of the PAT model or a document about it.",
@@ -325,6 +333,7 @@ WEARABLES: dict[Device, Wearable] = {
     Device.ACTTRUST: Wearable("ActTrust", "Condor Instruments"),
     Device.TEMPATILUMI: Wearable("Tempatilumi", None),
     Device.AXIVITY: Wearable(None, "Axivity"),
+    Device.GENEACTIV: Wearable("GENEActiv", "Activinsights"),
     Device.SYNTHETIC_DEMO: Wearable("Synthetic demonstration device", None),
     Device.UNKNOWN: Wearable(None, None),
 }

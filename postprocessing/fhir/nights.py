@@ -16,6 +16,8 @@ __all__ = ["night_key", "night_observation"]
 
 def night_key(night: Night) -> str:
     """Return the key of a night's Observation."""
+    if night.nap and night.start is not None:
+        return f"nap/{night.start.isoformat()}"
     return f"night/{night.night_of.isoformat()}"
 
 

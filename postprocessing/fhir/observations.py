@@ -50,8 +50,8 @@ class UnitError(ValueError):
 
 
 def metrics_of(analysis: Analysis) -> tuple[Metric, ...]:
-    """Return the metrics of the whole recording: sleep medians, then rhythm."""
-    return (*analysis.sleep.metrics, *analysis.rhythm.metrics)
+    """Return the metrics of the whole recording: sleep, rhythm, activity."""
+    return (*analysis.sleep.metrics, *analysis.rhythm.metrics, *analysis.activity.metrics)
 
 
 def raw_keys(frame: Frame) -> list[str]:

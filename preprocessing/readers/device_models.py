@@ -11,6 +11,7 @@ _WORDS = (  # the family, and the words that must all be there
     (Device.ACTTRUST, ("acttrust",)),
     (Device.TEMPATILUMI, ("tempatilumi",)),
     (Device.AXIVITY, ("axivity",)),
+    (Device.GENEACTIV, ("geneactiv",)),
     (Device.ACTIGRAPH_GT3X, ("gt3x",)),
     (Device.ACTIGRAPH_GT3X, ("gt9x",)),
     (Device.ACTIGRAPH_7164, ("actigraph", "7164")),

@@ -157,3 +157,26 @@ def test_every_example_gets_an_analysis_or_a_bundle_that_passes_the_runtime_chec
         "/v1/recordings:analyze", content=content, headers={**headers, "Accept": "application/fhir+json"}
     )
     assert check(fhir.json()) == []
+
+
+def test_a_sleep_log_gives_latency_through_every_door(client, week, home, tmp_path):
+    nights = [("2024-05-14T23:00", "2024-05-15T07:00"), ("2024-05-15T23:00", "2024-05-16T07:00")]
+    windows = [{"in_bed": into, "out_of_bed": out} for into, out in nights]
+    options = {"sleep_log": windows, "intervals": True, "series": True, "rescoring": "webster"}
+    through_json = client.post("/analyze", json={**week, "options": options}).json()
+    latency = {metric["code"]: metric for metric in through_json["sleep"]["nights"][1]["metrics"]}
+    assert latency["sleep_onset_latency"]["value"] is not None
+    assert through_json["series"]["sleep"]["values"]
+    headers = {
+        "X-PAT-Sleep-Log": ",".join("/".join(night) for night in nights),
+        "X-PAT-Intervals": "true",
+        "X-PAT-Series": "true",
+        "X-PAT-Rescoring": "webster",
+    }
+    raw = client.post("/v1/recordings:analyze", content=json.dumps(week), headers=headers).json()
+    assert same(through_json, raw)
+    (tmp_path / "log.csv").write_text("in_bed,out_of_bed\n" + "\n".join(map(",".join, nights)))
+    (tmp_path / "week.json").write_text(json.dumps(week))
+    flags = ["--sleep-log", str(tmp_path / "log.csv"), "--intervals", "--series", "--rescoring", "webster"]
+    printed = pat("analyze", str(tmp_path / "week.json"), *flags, home=home).stdout
+    assert same(through_json, json.loads(printed))

@@ -120,6 +120,8 @@ def test_a_chunked_body_of_60_mb_is_413(client):
         ("POST", "/v1/recordings:analyze", {"X-PAT-Wear": "always"}, 422),
         ("POST", "/v1/recordings:analyze", {"X-PAT-Stride-Days": "0"}, 422),
         ("POST", "/v1/recordings:analyze", {"X-PAT-Scorer": "guess"}, 422),
+        ("POST", "/v1/recordings:analyze", {"X-PAT-Rest": "guess"}, 422),
+        ("POST", "/v1/recordings:analyze", {"X-PAT-Sleep-Log": "guess"}, 422),
     ],
 )
 def test_wrong_doors_and_media_types(client, method, path, headers, status):

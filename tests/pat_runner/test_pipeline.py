@@ -9,7 +9,7 @@ import pytest
 
 from pat_runner.account import AnalyzeOptions, ModelCard, content_digest
 from pat_runner.pipeline import analyze, explain
-from preprocessing.recording import Recording
+from preprocessing.recording import Recording, RecordingError
 from preprocessing.scaling import Scaling
 from preprocessing.units import Device, SleepScorer, Unit, WearSite
 from preprocessing.wear import WearMode
@@ -157,9 +157,24 @@ async def test_the_options_are_named_in_the_answer():
         "wear": "as_recorded",
         "profile": True,
         "scorer": "by unit",
+        "threshold": "medium",
+        "rescoring": "none",
+        "rest": "hlrb",
+        "sleep_log_windows": 0,
+        "intervals": False,
+        "series": False,
         "stride_days": 7,
     }
     assert analysis.quality.wear_rule == "as_recorded"
+
+
+async def test_an_option_of_sleep_that_does_not_fit_is_refused_before_pat_is_asked():
+    runner = CountingRunner()
+    options = AnalyzeOptions(scorer=SleepScorer.SADEH, threshold="low")
+    with pytest.raises(RecordingError) as refused:
+        await analyze(recording(), options, runner, card())
+    assert refused.value.where == "threshold"
+    assert runner.calls == []
 
 
 async def test_the_explanation_folds_the_week_into_a_day():

@@ -10,6 +10,7 @@ import numpy as np
 from postprocessing.absence import Absence, Reason, absent
 from postprocessing.analysis import (
     METRICS,
+    Activity,
     Analysis,
     Basis,
     Metric,
@@ -30,6 +31,7 @@ from preprocessing.units import Device, Unit, WearSite
 
 SLEEP = tuple(code for code, info in METRICS.items() if info.section == "sleep")
 RHYTHM = tuple(code for code, info in METRICS.items() if info.section == "rhythm")
+ACTIVITY = tuple(code for code, info in METRICS.items() if info.section == "activity")
 NO_LOG = absent(Reason.NO_SLEEP_LOG)
 ISSUED = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
@@ -115,6 +117,11 @@ def analysis(case: Case) -> Analysis:
             metrics=tuple(metric(code, case, level) for code in SLEEP),
         ),
         rhythm=Rhythm(metrics=tuple(metric(code, case, level) for code in RHYTHM)),
+        activity=Activity(
+            valid_days=case.days,
+            cut_points=None,
+            metrics=tuple(metric(code, case, METRICS[code].unit_for(case.unit)) for code in ACTIVITY),
+        ),
         weeks=_weeks(made_from, case),
         weeks_absent=None
         if case.days >= 7

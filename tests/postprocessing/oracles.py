@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from datetime import datetime
-from functools import cache
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from preprocessing.recording import Recording
-from preprocessing.units import Unit
+from preprocessing.units import WearSite
 from tests.shared import shared
+from validation.oracles import Oracles, number
+
+__all__ = [
+    "PARTIAL_DAYS",
+    "SEGMENTS",
+    "WHOLE_DAYS",
+    "actilife",
+    "actiware_rows",
+    "all_segments",
+    "array",
+    "leroux_features",
+    "leroux_minutes",
+    "leroux_people",
+    "library_states",
+    "number",
+    "recording",
+    "scalars",
+    "statsmodels",
+]
 
 # Names as in the library's result file; asserted to be complete in test_circadian_oracles.py.
 SEGMENTS = [
@@ -23,61 +40,65 @@ SEGMENTS = [
 ]
 PARTIAL_DAYS = [(name, part) for name, part in SEGMENTS if part == "full" and not name.startswith("nhanes")]
 WHOLE_DAYS = [segment for segment in SEGMENTS if segment not in PARTIAL_DAYS]
-_UNITS = {"actigraph_gt3x_axis1_counts": Unit.ACTIGRAPH_AXIS1_COUNTS}
 
 
-@cache
+def _oracles() -> Oracles:
+    return Oracles(shared("data/clinical"))
+
+
 def _json(relative: str) -> Any:
-    return json.loads(shared(f"data/clinical/{relative}").read_text())
+    return _oracles().document(relative)
 
 
 def array(name: str, kind: str) -> np.ndarray:
-    """One array of ``recordings.npz`` or, if the recording is a further one, of ``more/recordings.npz``."""
-    key = f"{name}|{kind}"
-    for relative in ("recordings.npz", "more/recordings.npz"):
-        with np.load(shared(f"data/clinical/{relative}")) as arrays:
-            if key in arrays:
-                return arrays[key]
-    raise KeyError(key)
+    return _oracles().array(name, kind)
 
 
 def scalars(name: str, segment: str) -> dict[str, Any]:
-    return _json("pyactigraphy_scalars.json")["results"][name][segment]
+    return _oracles().scalars()[name][segment]
 
 
 def all_segments() -> set[tuple[str, str]]:
-    results = _json("pyactigraphy_scalars.json")["results"]
-    return {(name, segment) for name in results for segment in results[name]}
+    return set(_oracles().segments())
 
 
 def statsmodels(name: str, segment: str) -> dict[str, dict[str, float]]:
-    return _json("cosinor_statsmodels.json")["results"][name][segment]
+    return _oracles().statsmodels(name, segment)
 
 
 def recording(name: str, segment: str) -> Recording:
-    """A segment of a recording, on wall clock."""
-    place = scalars(name, segment)["_segment"]
-    values = array(name, "activity").astype(np.float64)[place["first_index"] : place["last_index_exclusive"]]
-    meta = _json("recordings_meta.json")
-    unit = meta.get("recordings", meta)[name]["unit"]
-    return Recording(datetime.fromisoformat(place["start"]), None, 60, values, _UNITS.get(unit) or Unit(unit))
+    """A segment of a recording, on wall clock, from a site that is not stated."""
+    return replace(_oracles().recording(name, segment), wear_site=WearSite.UNKNOWN)
 
 
 def actilife() -> dict[str, Any]:
-    return _json("actilife_gt3x_day01.json")
+    return _oracles().actilife()
 
 
 def actiware_rows(name: str, kind: str) -> list[dict[str, str]]:
-    """The vendor's rows of one ``kind`` (REST, SLEEP) by column name, as it printed them."""
-    try:
-        intervals = _json("actiware_intervals.json")[name]
-    except KeyError:
-        intervals = _json("more/actiware_intervals.json")[name]
-    columns = intervals["columns"][1:]  # the first column is the type
-    return [
-        dict(zip(columns, row["row"], strict=False)) for row in intervals["intervals"] if row["type"] == kind
-    ]
+    return _oracles().actiware_rows(name, kind)
 
 
-def number(printed: str) -> float:
-    return float(printed.replace(",", "."))
+_LEROUX = ("", "more/")
+
+
+def leroux_people() -> list[tuple[str, str]]:
+    """The people with published features, as folder and sequence number."""
+    found = [(folder, _json(f"{folder}nhanes_leroux_features.json")["features"]) for folder in _LEROUX]
+    return [(folder, person) for folder, features in found for person in features]
+
+
+def leroux_features(person: tuple[str, str]) -> dict[str, float]:
+    folder, number = person
+    return _json(f"{folder}nhanes_leroux_features.json")["features"][number]
+
+
+def leroux_minutes(person: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """Counts (days, 1440) float64 and wear (days, 1440) bool."""
+    folder, number = person
+    with np.load(shared(f"data/clinical/{folder}nhanes_leroux_minutes.npz")) as arrays:
+        return arrays[f"{number}|counts"].astype(np.float64), arrays[f"{number}|wear"].astype(bool)
+
+
+def library_states(name: str, segment: str, algorithm: str) -> np.ndarray:
+    return _oracles().library_states(name, segment, algorithm)

@@ -8,9 +8,10 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from postprocessing import circadian, sleep
+from postprocessing import activity, circadian, sleep
 from postprocessing.absence import Reason, absent
-from postprocessing.analysis import METRICS, Basis, Metric, MetricCode, Night, Prediction, WeekResult
+from postprocessing.analysis import Basis, Metric, Night, Prediction, WeekResult
+from postprocessing.metrics import METRICS, MetricCode
 from preprocessing.units import Unit
 from tests.postprocessing.factory import Case, analysis
 from tests.postprocessing.synthetic import regular
@@ -24,18 +25,25 @@ def test_every_metric_code_has_a_label_a_kind_and_a_section():
     labels = [info.label for info in METRICS.values()]
     assert len(set(labels)) == len(labels)
     levels = {code for code, info in METRICS.items() if info.unit is None}
-    assert levels == {MetricCode.L5, MetricCode.M10, MetricCode.MESOR, MetricCode.AMPLITUDE}
+    assert levels == {
+        MetricCode.L5,
+        MetricCode.M10,
+        MetricCode.MESOR,
+        MetricCode.AMPLITUDE,
+        MetricCode.MEAN_LEVEL,
+        MetricCode.TOTAL_ACTIVITY,
+    }
 
 
-def test_sleep_and_rhythm_hold_every_metric_of_their_section_once():
+def test_sleep_rhythm_and_activity_hold_every_metric_of_their_section_once():
     recording = regular()
-    slept, rhythm = (room.summarise(recording, recording.recorded) for room in (sleep, circadian))
-    for section, metrics in (("sleep", slept.metrics), ("rhythm", rhythm.metrics)):
+    for section, room in (("sleep", sleep), ("rhythm", circadian), ("activity", activity)):
+        metrics = room.summarise(recording, recording.recorded).metrics
         expected = [code for code, info in METRICS.items() if info.section == section]
         assert [metric.code for metric in metrics] == expected
         for metric in metrics:
             info = METRICS[metric.code]
-            assert (metric.kind, metric.unit) == (info.kind, info.unit or "{counts}/min")
+            assert (metric.kind, metric.unit) == (info.kind, info.unit_for(recording.unit))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +111,7 @@ def test_documents_are_frozen_and_closed():
 
 def test_reading_what_was_written_gives_the_same_document():
     recording = regular()
-    for document in (room.summarise(recording, recording.recorded) for room in (sleep, circadian)):
+    for document in (room.summarise(recording, recording.recorded) for room in (sleep, circadian, activity)):
         text = document.model_dump_json()
         assert type(document).model_validate_json(text) == document
         assert "NaN" not in text

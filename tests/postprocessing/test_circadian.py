@@ -15,6 +15,8 @@ from postprocessing.absence import Reason
 from postprocessing.analysis import Rhythm
 from postprocessing.circadian import (
     ClockSeries,
+    binarised,
+    clock_profile,
     cosinor,
     day_profile,
     extreme_window,
@@ -241,6 +243,8 @@ def test_scaling_the_counts_scales_the_levels_and_nothing_else(factor, seed):
     )
     assert [value is None for value in there.values()] == [value is None for value in here.values()]
     for code, value in here.items():
+        if code.startswith("log_") or code.endswith("_binarized"):  # of a logarithm, of a fixed threshold
+            continue
         if value is None:  # starts that tie apart do so at every scale
             continue
         expected = value * factor if code in LEVELS else value
@@ -258,7 +262,7 @@ def test_a_shift_by_an_hour_moves_every_clock_statement_by_an_hour():
     later = replace(recording, start=recording.start.replace(hour=13))
     here, there = values(rhythm_of(recording)), values(rhythm_of(later))
     for code, value in here.items():
-        moved = code in {"l5_onset", "m10_onset", "acrophase"}
+        moved = code in {"l5_onset", "m10_onset", "acrophase", "log_acrophase"}
         assert there[code] == pytest.approx((value + 1) % 24 if moved else value, rel=1e-9), code
 
 
@@ -321,7 +325,7 @@ def test_a_week_without_movement_has_levels_of_zero_and_no_rhythm():
 def test_steps_have_no_rhythm():
     found = rhythm_of(regular(7, unit=Unit.STEPS))
     assert set(reasons(found).values()) == {Reason.UNIT_NOT_SUPPORTED}
-    assert len(found.metrics) == 11
+    assert len(found.metrics) == 17
 
 
 def test_a_hip_worn_device_is_computed_and_flagged():
@@ -335,7 +339,7 @@ def test_a_hip_worn_device_is_computed_and_flagged():
 @pytest.mark.parametrize("value", [0.0, np.nan, 1000.0])
 def test_constant_recordings_of_any_length_are_answered(epochs, value):
     found = rhythm_of(with_values(regular(1), np.full(epochs, value)))
-    assert len(found.metrics) == 11
+    assert len(found.metrics) == 17
     if math.isnan(value) or epochs < 2880:
         assert all(metric.value is None for metric in found.metrics)
 
@@ -349,8 +353,8 @@ def test_whatever_is_missing_every_number_is_finite_and_in_its_range(seed, share
     if found["l5"] is not None:
         assert 0 <= found["l5"] <= found["m10"]
         assert 0 <= found["relative_amplitude"] <= 1
-    if found["interdaily_stability"] is not None:
-        assert 0 <= found["interdaily_stability"] <= 1
+    for code in STABILITY:
+        assert found[code] is None or found[code] >= 0
 
 
 @pytest.mark.parametrize(
@@ -374,3 +378,74 @@ def test_a_journey_after_the_recording_changes_nothing():
     home = lively(8, start=datetime(2024, 5, 1), zone="Europe/Oslo")
     later = ZoneChange(datetime(2024, 6, 4, 12, tzinfo=UTC), "Asia/Tokyo")
     assert rhythm_of(replace(home, travel=(later,))) == rhythm_of(home)
+
+
+def test_binarised_stability_looks_only_at_whether_a_minute_is_above_four_counts():
+    recording = lively()
+    loud = with_values(recording, np.where(recording.values > 4, 9000.0, recording.values))
+    here, there = values(rhythm_of(recording)), values(rhythm_of(loud))
+    for code in STABILITY:
+        assert there[f"{code}_binarized"] == here[f"{code}_binarized"]
+        assert there[code] != here[code]
+    (metric,) = (m for m in rhythm_of(recording).metrics if m.code.value == "interdaily_stability_binarized")
+    assert metric.parameters["binarized"] is True
+    assert metric.parameters["above_counts_per_minute"] == 4
+
+
+def test_four_counts_are_still_and_a_missing_minute_stays_missing():
+    recording = with_values(regular(1), np.tile([4.0, 5.0, np.nan], 480))
+    moved = binarised(ClockSeries.of(recording, recording.recorded)).levels
+    np.testing.assert_array_equal(moved[:3], [0, 1, np.nan])
+
+
+def test_finer_epochs_are_binarised_as_minutes():
+    minutes = regular(7, start=datetime(2024, 5, 1))
+    fine = regular(7, start=datetime(2024, 5, 1), epoch_seconds=15)
+    spiky = with_values(fine, np.tile([4.0, 0.0, 0.0, 1.0], fine.epochs // 4) * (fine.values > 0))
+    expected = values(rhythm_of(minutes))["interdaily_stability_binarized"]
+    assert values(rhythm_of(spiky))["interdaily_stability_binarized"] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("unit", [Unit.MIMS, Unit.ENMO_MG])
+def test_a_unit_without_counts_has_no_threshold_of_counts(unit):
+    found = reasons(rhythm_of(lively(unit=unit)))
+    absences = {code for code, reason in found.items() if reason is Reason.UNIT_NOT_SUPPORTED}
+    assert absences == {f"{code}_binarized" for code in STABILITY}
+    assert {reason for code, reason in found.items() if code not in absences} == {None}
+
+
+def test_epochs_that_make_no_minutes_are_not_binarised():
+    found = reasons(rhythm_of(lively(epoch_seconds=300)))
+    assert {found[f"{code}_binarized"] for code in STABILITY} == {Reason.INSUFFICIENT_DATA}
+    assert found["interdaily_stability"] is None
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_both_cosinors_are_the_closed_form_over_whole_days(seed):
+    """Over whole days sine and cosine are orthogonal: each coefficient is twice a mean."""
+    recording = lively(5, seed=seed, start=datetime(2024, 5, 1))
+    angle = 2 * np.pi * clock_hours(recording) / 24
+    found = values(rhythm_of(recording))
+    for prefix, levels in (("", recording.values), ("log_", np.log1p(recording.values))):
+        cosine, sine = 2 * (levels * np.cos(angle)).mean(), 2 * (levels * np.sin(angle)).mean()
+        assert found[f"{prefix}mesor"] == pytest.approx(levels.mean(), rel=1e-9)
+        assert found[f"{prefix}amplitude"] == pytest.approx(math.hypot(cosine, sine), rel=1e-9)
+        assert found[f"{prefix}acrophase"] == pytest.approx(
+            math.atan2(sine, cosine) * 12 / math.pi % 24, rel=1e-9
+        )
+        explained = (cosine**2 + sine**2) / 2 / levels.var()
+        assert found[f"{prefix}cosinor_r_squared"] == pytest.approx(explained, rel=1e-9)
+
+
+def test_the_day_profile_has_a_level_for_each_clock_minute_and_none_where_never_worn():
+    recording = regular(3, start=datetime(2024, 5, 1))
+    worn = ~((clock_hours(recording) >= 12) & (clock_hours(recording) < 13))
+    profile = clock_profile(recording, worn)
+    assert len(profile) == 1440
+    assert profile[720:780] == (None,) * 60
+    assert (profile[0], profile[600]) == (0, 500)
+
+
+def test_no_clock_minute_has_a_level_where_nothing_was_worn():
+    recording = regular(3)
+    assert clock_profile(recording, np.zeros(recording.epochs, bool)) == (None,) * 1440

@@ -11,6 +11,7 @@ import pytest
 
 from postprocessing.circadian import (
     ClockSeries,
+    binarised,
     cosinor,
     day_profile,
     extreme_window,
@@ -58,23 +59,42 @@ def test_stability_and_variability_of_whole_days(name, segment):
     assert ours["intradaily_variability"] == pytest.approx(library["IV_published_formula"], abs=1e-9)
 
 
+@pytest.mark.parametrize(("name", "segment"), WHOLE_DAYS)
+def test_binarised_stability_and_variability_of_whole_days(name, segment):
+    """The library's defaults: 1 for a minute above 4 counts."""
+    library = scalars(name, segment)
+    ours, hours = found(name, segment), 168
+    assert ours["interdaily_stability_binarized"] == pytest.approx(
+        library["IS_binarized_thr4"] * 23 / 24 * hours / (hours - 1), abs=1e-9
+    )
+    assert ours["intradaily_variability_binarized"] == pytest.approx(
+        library["IV_binarized_thr4"] * hours / (hours - 1), abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("values", ["counts", "binarised"])
 @pytest.mark.parametrize(("name", "segment"), PARTIAL_DAYS)
-def test_stability_and_variability_on_the_bins_of_the_library(name, segment):
+def test_stability_and_variability_on_the_bins_of_the_library(name, segment, values):
     """Where days are partial the library counts hours from the first minute, and a last part as a whole hour.
 
     Its profile is then also centred on the mean of the 24 clock hours rather than of all hours; the term
     taken off below is that difference.
     """
     one, library = recording(name, segment), scalars(name, segment)
-    whole = np.pad(one.values, (0, -one.epochs % 60), constant_values=np.nan).reshape(-1, 60)
+    suffix = "" if values == "counts" else "_binarized_thr4"
+    series = ClockSeries.of(one, one.recorded)
+    levels = series.levels if values == "counts" else binarised(series).levels
+    whole = np.pad(levels, (0, -one.epochs % 60), constant_values=np.nan).reshape(-1, 60)
     hourly = np.nansum(whole, axis=1)
     hours = hourly.size
     clock_hour = (one.start.hour + np.arange(hours)) % 24
-    assert intradaily_variability(hourly) == pytest.approx(library["IV"] * hours / (hours - 1), abs=1e-9)
+    assert intradaily_variability(hourly) == pytest.approx(
+        library[f"IV{suffix}"] * hours / (hours - 1), abs=1e-9
+    )
     means = np.array([hourly[clock_hour == hour].mean() for hour in range(24)])
     centre = (means.mean() - hourly.mean()) ** 2 / hourly.var()
     ours = interdaily_stability(hourly, clock_hour) - centre
-    assert ours == pytest.approx(library["IS"] * 23 / 24 * hours / (hours - 1), abs=1e-9)
+    assert ours == pytest.approx(library[f"IS{suffix}"] * 23 / 24 * hours / (hours - 1), abs=1e-9)
 
 
 @pytest.mark.parametrize(("name", "segment"), WITH_LEVELS)
@@ -126,9 +146,10 @@ def test_cosinor_against_ordinary_least_squares(name, segment, transform):
 
 
 @pytest.mark.parametrize(("name", "segment"), WITH_LEVELS)
-def test_the_analysis_reports_the_cosinor_of_raw_counts(name, segment):
-    ours, expected = found(name, segment), statsmodels(name, segment)["raw"]
-    assert ours["mesor"] == pytest.approx(expected["mesor"], rel=1e-9)
-    assert ours["amplitude"] == pytest.approx(expected["amplitude"], rel=1e-9)
-    assert ours["acrophase"] == pytest.approx(expected["acrophase_h"] % 24, rel=1e-9)
-    assert ours["cosinor_r_squared"] == pytest.approx(expected["r_squared"], rel=1e-9)
+@pytest.mark.parametrize(("transform", "prefix"), [("raw", ""), ("log1p", "log_")])
+def test_the_analysis_reports_the_cosinor_of_counts_and_of_their_logarithm(name, segment, transform, prefix):
+    ours, expected = found(name, segment), statsmodels(name, segment)[transform]
+    assert ours[f"{prefix}mesor"] == pytest.approx(expected["mesor"], rel=1e-9)
+    assert ours[f"{prefix}amplitude"] == pytest.approx(expected["amplitude"], rel=1e-9)
+    assert ours[f"{prefix}acrophase"] == pytest.approx(expected["acrophase_h"] % 24, rel=1e-9)
+    assert ours[f"{prefix}cosinor_r_squared"] == pytest.approx(expected["r_squared"], rel=1e-9)

@@ -25,6 +25,7 @@ from postprocessing.fhir import (
 )
 from postprocessing.fhir import bundle as bundle_function
 from postprocessing.fhir.codes import METRIC_TERMS
+from postprocessing.fhir.observations import metrics_of
 from postprocessing.fhir.series import LIMIT, parts
 from preprocessing.recording import Recording
 from tests.postprocessing.factory import CASES, ISSUED, UNCALIBRATED, Case, analysis, recording
@@ -80,7 +81,7 @@ def test_every_metric_of_the_analysis_stands_in_the_bundle_with_its_rounded_valu
     name: str,
 ) -> None:
     source, document = analysis(CASES[name]), made(name)
-    metrics = (*source.sleep.metrics, *source.rhythm.metrics)
+    metrics = metrics_of(source)
     assert len(metrics) == len(METRIC_TERMS)
     for metric in metrics:
         assert_same(metric, observation(document, METRIC_TERMS[metric.code].local))
@@ -308,6 +309,7 @@ def test_a_wall_clock_gives_dates_and_clock_times_and_says_so() -> None:
         "rest-end-time": "06:00:00",
         "sleep-onset-time": "22:12:00",
         "sleep-offset-time": "05:55:00",
+        "mid-sleep": "04:08:34",
     }
     assert "no time zone" in json.dumps(observation(document, "acrophase")["note"])
     pattern = re.compile(r"\d{4}-\d\d-\d\dT")
@@ -317,7 +319,7 @@ def test_a_wall_clock_gives_dates_and_clock_times_and_says_so() -> None:
 
 def test_a_month_of_nights_stays_below_the_entry_limit() -> None:
     document = made("month", kind="transaction")
-    assert len(document["entry"]) == 58 <= 150
+    assert len(document["entry"]) == 90 <= 150
 
 
 def test_a_transaction_above_the_limit_is_refused_and_a_collection_is_not() -> None:

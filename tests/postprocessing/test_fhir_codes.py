@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from postprocessing.absence import Reason, fhir_reason
-from postprocessing.analysis import METRICS, MetricCode
 from postprocessing.fhir import DEVELOPMENT_BASE, check, code_system
 from postprocessing.fhir.codes import (
     DATA_ABSENT_REASONS,
@@ -21,6 +20,7 @@ from postprocessing.fhir.codes import (
     MetricTerm,
     raw_of,
 )
+from postprocessing.metrics import METRICS, MetricCode
 from preprocessing.units import Device, Unit
 from tests.postprocessing.factory import CASES, analysis, recording
 from tests.shared import ROOT, shared

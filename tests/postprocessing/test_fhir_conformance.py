@@ -8,9 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from postprocessing.analysis import MetricCode
 from postprocessing.fhir import DEVELOPMENT_BASE, BundleOptions, bundle, code_system
 from postprocessing.fhir.codes import METRIC_TERMS
+from postprocessing.fhir.observations import metrics_of
+from postprocessing.metrics import MetricCode
 from tests.fhir_tools import Finding, fhir_server, validate
 from tests.postprocessing.factory import CASES, ISSUED, analysis, recording
 
@@ -59,7 +60,7 @@ def test_a_server_stores_the_transaction_and_finds_each_metric_by_standard_and_l
         answer = client.post("/", json=document, headers={"content-type": "application/fhir+json"})
         assert answer.status_code == 200
         assert {entry["response"]["status"] for entry in answer.json()["entry"]} == {"201"}
-        for metric in (*source.sleep.metrics, *source.rhythm.metrics):
+        for metric in metrics_of(source):
             for coding in METRIC_TERMS[metric.code].codings(DEVELOPMENT_BASE):
                 [found] = search(client, f"{coding['system']}|{coding['code']}")
                 if metric.value is None:

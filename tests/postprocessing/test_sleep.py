@@ -15,9 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postprocessing.absence import Reason
-from postprocessing.analysis import MetricCode, Night, Sleep
-from postprocessing.sleep import ASLEEP, AWAKE, REST_PERIOD, UNSCORED, night_values, rest_blocks, summarise
-from preprocessing.recording import Recording
+from postprocessing.analysis import Night, Sleep
+from postprocessing.metrics import MetricCode
+from postprocessing.rest_periods import REST_PERIOD, hlrb_blocks
+from postprocessing.sleep import SLEEP_METRICS, SleepOptions, summarise
+from postprocessing.sleep_nights import NIGHT_METRICS, fragmentation_values, night_values
+from postprocessing.sleep_scorers import ASLEEP, AWAKE, UNSCORED
+from preprocessing.recording import Flag, Recording
 from preprocessing.units import SleepScorer, Unit, WearSite
 from tests.postprocessing.synthetic import between, changed, regular, with_values
 
@@ -52,14 +56,26 @@ def test_a_regular_week_has_its_nights_to_the_minute():
         datetime(2024, 5, 2, 6, 59),
     )
     assert (first.onset, first.offset) == (first.start, first.end)
-    assert values(first) == values(sleep)
     assert values(first) == {
         "time_in_bed": STILL,
+        "sleep_period_time": STILL,
         "total_sleep_time": STILL,
         "sleep_efficiency": 100.0,
+        "sleep_maintenance_efficiency": 100.0,
         "wake_after_sleep_onset": 0.0,
         "awakenings": 0.0,
+        "mean_awakening_length": 0.0,
+        "mid_sleep": 3.0,
+        "movement_index": 0.0,
+        "fragmentation_index": 0.0,
+        "sleep_fragmentation_index": 0.0,
+        "actiware_fragmentation_index": 0.0,
         "sleep_onset_latency": None,
+    }
+    assert values(sleep) == values(first) | {
+        "mid_sleep_sd": 0.0,
+        "sleep_regularity_index": 100.0,
+        "social_jetlag": 0.0,
     }
 
 
@@ -70,6 +86,9 @@ def test_a_burst_at_night_is_one_awakening_and_its_minutes_are_wake():
     assert found["total_sleep_time"] == STILL - 12
     assert found["sleep_efficiency"] == pytest.approx(100 * (STILL - 12) / STILL, abs=1e-12)
     assert found["awakenings"] == 1
+    assert found["mean_awakening_length"] == 12
+    assert found["movement_index"] == pytest.approx(100 * 10 / STILL, abs=1e-12)
+    assert found["sleep_maintenance_efficiency"] == found["sleep_efficiency"]
 
 
 def test_medians_over_nights_are_not_means():
@@ -215,7 +234,7 @@ def test_actigraph_counts_in_thirty_seconds_are_added_up_to_minutes():
 
 def test_another_scorer_of_the_unit_may_be_chosen():
     recording = regular(unit=Unit.ACTIGRAPH_AXIS1_COUNTS, per_minute=2000)
-    sleep = summarise(recording, recording.recorded, SleepScorer.SADEH)
+    sleep = summarise(recording, recording.recorded, SleepOptions(SleepScorer.SADEH))
     assert sleep.scorer == "sadeh-actigraph"
     assert sleep.metrics[0].parameters["sleep_above"] == -4
 
@@ -223,7 +242,8 @@ def test_another_scorer_of_the_unit_may_be_chosen():
 def test_a_scorer_of_another_unit_is_refused_with_a_reason():
     recording = regular()
     assert (
-        summarise(recording, recording.recorded, SleepScorer.SADEH).absent.reason is Reason.UNIT_NOT_SUPPORTED
+        summarise(recording, recording.recorded, SleepOptions(SleepScorer.SADEH)).absent.reason
+        is Reason.UNIT_NOT_SUPPORTED
     )
 
 
@@ -248,7 +268,7 @@ def test_a_unit_without_a_scorer_has_every_metric_absent_for_its_reason(unit, si
     sleep = sleep_of(regular(unit=unit, wear_site=site))
     assert (sleep.scorer, sleep.rest_period, sleep.nights, sleep.absent.reason) == (None, None, (), reason)
     assert set(reasons(sleep).values()) == {reason, Reason.NO_SLEEP_LOG}
-    assert len(sleep.metrics) == 6
+    assert tuple(metric.code for metric in sleep.metrics) == SLEEP_METRICS
 
 
 def test_night_values_of_a_night_worked_out_by_hand():
@@ -259,16 +279,74 @@ def test_night_values_of_a_night_worked_out_by_hand():
         MetricCode.SLEEP_EFFICIENCY: 40.0,
         MetricCode.WAKE_AFTER_SLEEP_ONSET: 1.5,
         MetricCode.AWAKENINGS: 2.0,  # the unscored epoch does not divide the first
+        MetricCode.MEAN_AWAKENING_LENGTH: 0.75,
+        MetricCode.SLEEP_PERIOD_TIME: 4.0,
+        MetricCode.SLEEP_MAINTENANCE_EFFICIENCY: 50.0,
     }
+
+
+def test_a_night_awake_has_a_time_in_bed_no_sleep_and_an_efficiency_of_nothing():
+    assert night_values(np.full(60, AWAKE, np.int8), 60) == {
+        MetricCode.TIME_IN_BED: 60.0,
+        MetricCode.TOTAL_SLEEP_TIME: 0.0,
+        MetricCode.SLEEP_EFFICIENCY: 0.0,
+    }
+
+
+def test_fragmentation_of_a_period_worked_out_by_hand():
+    states = np.array([ASLEEP, ASLEEP, AWAKE, ASLEEP, UNSCORED, AWAKE, ASLEEP, ASLEEP, ASLEEP], np.int8)
+    counts = np.array([0.0, 3, 9, 0, 50, 4, 0, 0, 1])
+    assert fragmentation_values(states, counts, 60) == {
+        MetricCode.MOVEMENT_INDEX: 50.0,  # 3, 9, 4 and 1 of eight scored epochs
+        MetricCode.FRAGMENTATION_INDEX: pytest.approx(100 / 3),  # the second of three bouts lasts a minute
+        MetricCode.SLEEP_FRAGMENTATION_INDEX: pytest.approx(50 + 100 / 3),
+        MetricCode.ACTIWARE_FRAGMENTATION_INDEX: pytest.approx(25 + 100 / 3),  # 9 and 4 are mobile
+    }
+
+
+def test_a_bout_of_two_half_minutes_is_one_of_a_minute():
+    states = np.array([ASLEEP, ASLEEP, AWAKE, ASLEEP, ASLEEP, ASLEEP], np.int8)
+    counts = np.array([0.0, 0, 90, 0, 0, 0])
+    assert fragmentation_values(states, counts, 30)[MetricCode.FRAGMENTATION_INDEX] == 50
+    assert fragmentation_values(states, counts, 60)[MetricCode.FRAGMENTATION_INDEX] == 0
+
+
+def test_actiware_fragmentation_is_absent_where_no_epoch_is_immobile():
+    found = fragmentation_values(np.ones(9, np.int8), np.full(9, 4.0), 60)
+    assert MetricCode.ACTIWARE_FRAGMENTATION_INDEX not in found
+
+
+def test_actiware_fragmentation_belongs_to_actiwatch_counts():
+    sleep = sleep_of(regular(unit=Unit.ACTIGRAPH_AXIS1_COUNTS, per_minute=2000))
+    assert reasons(sleep)["actiware_fragmentation_index"] is Reason.UNIT_NOT_SUPPORTED
+    assert reasons(sleep.nights[0])["actiware_fragmentation_index"] is Reason.UNIT_NOT_SUPPORTED
+
+
+def test_a_device_that_never_reports_zero_has_no_movement_index():
+    recording = replace(regular(), flags=frozenset({Flag.CONSTANT_FLOOR}))
+    assert reasons(sleep_of(recording))["movement_index"] is Reason.INSUFFICIENT_DATA
+    assert reasons(sleep_of(recording))["total_sleep_time"] is None
+
+
+def test_every_night_holds_the_same_metrics_in_the_same_order():
+    for one in sleep_of(regular(7.2, start=datetime(2024, 5, 1, 0))).nights:
+        assert tuple(metric.code for metric in one.metrics) == NIGHT_METRICS
+
+
+def test_a_rest_at_the_edge_of_what_was_worn_is_no_valid_night():
+    recording = regular(7)
+    worn = ~between(recording, "2024-05-01T12:00", "2024-05-02T01:00")
+    first = summarise(recording, worn).nights[0]
+    assert (first.valid, first.absent.reason) == (False, Reason.INSUFFICIENT_DATA)
 
 
 def test_rest_begins_where_more_than_half_of_the_hour_around_is_sleep():
     states = np.zeros(600, np.int8)
     states[100:400] = ASLEEP
-    assert rest_blocks(states, 60).tolist() == [[100, 400]]
+    assert hlrb_blocks(states, 60).tolist() == [[100, 400]]
     states[430:500] = ASLEEP
-    assert rest_blocks(states, 60).tolist() == [[100, 500]]
-    assert rest_blocks(np.zeros(600, np.int8), 60).shape == (0, 2)
+    assert hlrb_blocks(states, 60).tolist() == [[100, 500]]
+    assert hlrb_blocks(np.zeros(600, np.int8), 60).shape == (0, 2)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 1439, 1440, 1441, 10_080])

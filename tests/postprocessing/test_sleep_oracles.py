@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Any
+
 import numpy as np
 import pytest
 
-from postprocessing.analysis import MetricCode
-from postprocessing.sleep import AWAKE, UNSCORED, cole_kripke, night_values, oakley, oakley_score, sadeh
+from postprocessing.metrics import MetricCode
+from postprocessing.rest_periods import TudorLockeRule, tudor_locke_periods
+from postprocessing.sleep_nights import fragmentation_values, night_values
+from postprocessing.sleep_regularity import sleep_regularity
+from postprocessing.sleep_scorers import (
+    AWAKE,
+    UNSCORED,
+    actiware_automatic_threshold,
+    cole_kripke,
+    oakley,
+    oakley_score,
+    sadeh,
+)
+from preprocessing.calendar import wall_clock_of
 from preprocessing.runs import runs
-from tests.postprocessing.oracles import actilife, actiware_rows, array, number
+from tests.postprocessing.oracles import (
+    SEGMENTS,
+    actilife,
+    actiware_rows,
+    array,
+    library_states,
+    number,
+    recording,
+    scalars,
+)
 
 WAKE_PRINTED = {
     "rpx_eng": ("Wake Time", "Efficiency", "Sleep Time"),
     "rpx_ger": ("Wachzeit", "Effizienz", "Schlafzeit"),
+}
+BED = ("in_bed_time", "out_bed_time")
+PRINTED_BY_ACTILIFE = {  # column and decimal places
+    MetricCode.TIME_IN_BED: ("duration", 0),
+    MetricCode.TOTAL_SLEEP_TIME: ("total_sleep_time", 0),
+    MetricCode.WAKE_AFTER_SLEEP_ONSET: ("wake_after_onset", 0),
+    MetricCode.AWAKENINGS: ("nb_awakenings", 0),
+    MetricCode.MEAN_AWAKENING_LENGTH: ("ave_awakening", 2),
+    MetricCode.SLEEP_EFFICIENCY: ("efficiency", 2),
+    MetricCode.MOVEMENT_INDEX: ("movement_index", 3),
+    MetricCode.FRAGMENTATION_INDEX: ("fragmentation_index", 3),
+    MetricCode.SLEEP_FRAGMENTATION_INDEX: ("sleep_fragmentation_index", 3),
 }
 THIRTY_SECONDS = ("rpx_eng", "rpx_ger", "rpx_ger2")
 
@@ -91,3 +127,87 @@ def test_the_first_night_of_the_english_export_is_531_and_a_half_of_592_minutes(
     assert found[MetricCode.TOTAL_SLEEP_TIME] == 531.5
     assert found[MetricCode.SLEEP_EFFICIENCY] == pytest.approx(100 * 531.5 / 592, rel=1e-14)
     assert found[MetricCode.WAKE_AFTER_SLEEP_ONSET] == 44.5
+
+
+def actilife_periods() -> list[tuple[TudorLockeRule, list[dict[str, Any]]]]:
+    """ActiLife's rows under each of its settings."""
+    rows = actilife()["sleep_periods"]
+    names = (
+        "n_bedtime_start",
+        "n_wake_time_end",
+        "min_sleep_period",
+        "max_sleep_period",
+        "min_nonzero_epochs",
+    )
+    settings = sorted({tuple(row[name] for name in names) for row in rows})
+    return [
+        (TudorLockeRule(*setting), [row for row in rows if tuple(row[name] for name in names) == setting])
+        for setting in settings
+    ]
+
+
+def test_tudor_locke_finds_actilifes_periods_and_no_others():
+    """Ten periods under three settings; sleep that runs into the end of the file is none."""
+    vendor = actilife()
+    counts, start = np.array(vendor["axis1"], np.float64), datetime.fromisoformat(vendor["start"])
+    found = 0
+    for rule, rows in actilife_periods():
+        edges = [
+            [(datetime.fromisoformat(row[edge]) - start) // timedelta(minutes=1) for edge in BED]
+            for row in rows
+        ]
+        assert tudor_locke_periods(sadeh(counts), counts, 60, rule).tolist() == edges
+        found += len(edges)
+    assert found == 10
+
+
+def test_the_statistics_of_each_period_are_those_actilife_prints():
+    counts = np.array(actilife()["axis1"], np.float64)
+    states = sadeh(counts)
+    for rule, rows in actilife_periods():
+        for (first, end), row in zip(tudor_locke_periods(states, counts, 60, rule), rows, strict=True):
+            found = night_values(states[first:end], 60) | fragmentation_values(
+                states[first:end], counts[first:end], 60
+            )
+            assert {
+                code: round(found[code], places) for code, (_, places) in PRINTED_BY_ACTILIFE.items()
+            } == {code: row[name] for code, (name, _) in PRINTED_BY_ACTILIFE.items()}
+
+
+def test_a_stretch_of_sleep_at_the_end_of_the_file_is_dropped_as_actilife_does():
+    states = sadeh(np.array(actilife()["axis1"], np.float64))
+    first, stop = runs(states == 1)
+    assert stop[-1] == 1500
+    assert stop[-1] - first[-1] >= 5
+
+
+def test_wake_and_sleep_bouts_are_those_actiware_prints():
+    states, interval = vendor_states("rpx_ger"), array("rpx_ger", "interval")
+    rows = actiware_rows("rpx_ger", "SLEEP")
+    inside = list(zip(*runs(interval == 2), strict=True))
+    assert len(inside) == len(rows) == 7
+    for (first, end), row in zip(inside, rows, strict=True):
+        assert len(runs(states[first:end] == 0)[0]) == number(row["Anz. Wachphasen"])
+        assert len(runs(states[first:end] == 1)[0]) == number(row["Anz. Schlafphasen"])
+
+
+@pytest.mark.parametrize(("name", "part"), SEGMENTS)
+def test_the_automatic_threshold_is_pyactigraphys(name, part):
+    """The library takes sums below the threshold as sleep, and leaves two minutes at each end as wake."""
+    counts = recording(name, part).values
+    threshold = actiware_automatic_threshold(counts, 60)
+    ours = oakley_score(np.nan_to_num(counts), 60) < threshold
+    library = library_states(name, part, "oakley_auto_pyA") == 1
+    near = np.convolve(np.isnan(np.pad(counts, 2, constant_values=np.nan)), np.ones(5))[4:-4] > 0
+    np.testing.assert_array_equal(ours[~near], library[~near])
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [one for one in SEGMENTS if one[1].startswith("week7") or one[0].startswith("nhanes")]
+)
+def test_regularity_of_whole_weeks_is_pyactigraphys(name, part):
+    states = library_states(name, part, "oakley40_pyA")
+    labels = wall_clock_of(recording(name, part))
+    found = sleep_regularity(states, labels, 60)
+    assert found.day_pairs == 6
+    assert found.index == pytest.approx(scalars(name, part)["SRI_oakley40"], abs=1e-9)

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from postprocessing.sleep import ASLEEP, AWAKE, UNSCORED, cole_kripke, oakley, oakley_score, sadeh
+from postprocessing.sleep_scorers import (
+    ASLEEP,
+    AWAKE,
+    OAKLEY_THRESHOLDS,
+    UNSCORED,
+    actiware_automatic_threshold,
+    cole_kripke,
+    oakley,
+    oakley_score,
+    sadeh,
+    webster,
+)
 
 
 def impulse(value: float, *, at: int = 12, length: int = 25) -> np.ndarray:
@@ -117,3 +128,74 @@ def test_a_missing_minute_leaves_every_window_that_holds_it_unscored(scorer, bef
 def test_every_epoch_gets_a_state_however_short_the_recording(scorer, length):
     assert scorer(np.zeros(length)).shape == (length,)
     assert (scorer(np.full(length, np.nan)) == UNSCORED).all()
+
+
+def test_the_named_thresholds_are_twenty_forty_and_eighty():
+    assert OAKLEY_THRESHOLDS == {"low": 20.0, "medium": 40.0, "high": 80.0}
+
+
+@pytest.mark.parametrize(("epoch_seconds", "mobile_from"), [(60, 4), (30, 2), (15, 1)])
+def test_the_automatic_threshold_is_the_mean_of_the_mobile_minutes(epoch_seconds, mobile_from):
+    counts = np.array([0.0, mobile_from - 1, mobile_from, 100.0, np.nan])
+    mobile_minutes = 2 * epoch_seconds / 60
+    expected = 0.88888 * (2 * mobile_from - 1 + 100) / mobile_minutes
+    assert actiware_automatic_threshold(counts, epoch_seconds) == pytest.approx(expected, rel=1e-15)
+
+
+@pytest.mark.parametrize("counts", [np.zeros(9), np.full(9, np.nan), np.full(9, 3.0)])
+def test_the_automatic_threshold_needs_an_epoch_that_is_mobile(counts):
+    assert actiware_automatic_threshold(counts, 60) is None
+
+
+def letters(states: np.ndarray) -> str:
+    return "".join({ASLEEP: "S", AWAKE: "W", UNSCORED: "-"}[int(state)] for state in states)
+
+
+def states_of(text: str) -> np.ndarray:
+    return np.array([{"S": ASLEEP, "W": AWAKE, "-": UNSCORED}[letter] for letter in text], np.int8)
+
+
+SLEEP = "S" * 30
+
+
+@pytest.mark.parametrize(
+    ("wake", "added"), [(1, 0), (3, 0), (4, 1), (9, 1), (10, 3), (14, 3), (15, 4), (60, 4)]
+)
+def test_webster_takes_sleep_away_after_wake(wake, added):
+    before = states_of(SLEEP + "W" * wake + SLEEP)
+    assert letters(webster(before, 60)) == SLEEP + "W" * (wake + added) + SLEEP[added:]
+
+
+@pytest.mark.parametrize(
+    ("wake", "sleep", "kept"),
+    [(10, 10, True), (10, 9, False), (20, 14, False), (20, 15, True), (30, 14, False)],
+)
+def test_webster_takes_short_sleep_between_long_wake_away(wake, sleep, kept):
+    """Rules (b) and (c) take 3 or 4 minutes first; what is left is then judged by (d) and (e)."""
+    before = states_of(SLEEP + "W" * wake + "S" * sleep + "W" * wake + SLEEP)
+    middle = slice(30 + wake, 30 + wake + sleep)
+    assert bool((webster(before, 60)[middle] == ASLEEP).any()) is kept
+
+
+def test_websters_added_wake_does_not_feed_another_rule():
+    # 8 minutes of wake lose one minute of sleep; the 9 that they make, and the 1 after it, stay below 10
+    assert letters(webster(states_of(SLEEP + "W" * 9 + SLEEP), 60)) == SLEEP + "W" * 10 + SLEEP[1:]
+
+
+def test_webster_leaves_what_is_unscored_and_what_lies_behind_it():
+    assert letters(webster(states_of("W" * 15 + "S-SSSSS"), 60)) == "W" * 16 + "-SSSSS"
+
+
+def test_webster_counts_minutes_at_thirty_seconds_too():
+    assert letters(webster(states_of(SLEEP + "W" * 8 + SLEEP), 30)) == SLEEP + "W" * 10 + SLEEP[2:]
+
+
+def test_webster_never_makes_sleep_and_leaves_its_input_alone():
+    random = np.random.default_rng(4)
+    for _ in range(50):
+        states = random.choice([ASLEEP, ASLEEP, AWAKE, UNSCORED], 300).repeat(3).astype(np.int8)
+        before = states.copy()
+        after = webster(states, 60)
+        np.testing.assert_array_equal(states, before)
+        assert set(states[after != states].tolist()) <= {ASLEEP}
+        assert set(after[after != states].tolist()) <= {AWAKE}
