@@ -19,6 +19,7 @@ from typing import Any
 
 from postprocessing import activity, circadian, sleep
 from postprocessing.absence import Reason, absent, fhir_reason
+from postprocessing.agreement import PUBLISHED, against_polysomnography
 from postprocessing.analysis import SCHEMA, Metric
 from postprocessing.metrics import METRICS, MetricCode, MetricInfo
 from postprocessing.resampled_days import with_activity_intervals, with_day_intervals
@@ -66,6 +67,12 @@ def page() -> str:
         "## Metrics",
         "Algorithms and reasons are those met over made-up recordings of every unit, site, length and fault.",
         "\n\n".join(map(_metric, MetricCode)),
+        "## Published agreement with polysomnography",
+        "Measured by others, on other people; nothing of it by this project.",
+        _table(
+            ("scorer", "data", "result", "source"),
+            ((study.scorer, study.data, study.result, study.source) for study in PUBLISHED),
+        ),
         "## Reasons for absence",
         _table(("reason", "meaning", "FHIR data-absent-reason"), map(_reason, Reason)),
     ]
@@ -124,6 +131,7 @@ def _metric(code: MetricCode) -> str:
         ("source", info.source),
         ("algorithm", "; ".join(sorted(use.algorithms)) or "none in this release"),
         ("interval", " or ".join(sorted(use.intervals)) or "none"),
+        ("polysomnography", against_polysomnography(code) or "has no counterpart"),
         ("absent for", ", ".join(f"`{reason}`" for reason in sorted(use.reasons)) or "nothing"),
     ]
     return f"### `{code}`\n\n{_table(('', info.label), rows)}"
