@@ -96,6 +96,9 @@ def summary(analysis: dict[str, Any]) -> str:
         "Rest-activity rhythm",
         *map(_metric, analysis["rhythm"]["metrics"]),
         "",
+        "Activity (means over valid days)",
+        *map(_metric, analysis["activity"]["metrics"]),
+        "",
         "PAT",
         *map(_week, analysis["weeks"]),
         "",
@@ -107,11 +110,11 @@ def summary(analysis: dict[str, Any]) -> str:
 def _metric(metric: dict[str, Any]) -> str:
     name = metric["code"].replace("_", " ")
     if metric["value"] is None:
-        return f"  {name:<26} absent: {metric['absent']['reason']}"
+        return f"  {name:<34} absent: {metric['absent']['reason']}"
     if metric["kind"] == "clock_time":
-        hours = metric["value"]
-        return f"  {name:<26} {int(hours):02d}:{int(hours * 60) % 60:02d} local time"
-    return f"  {name:<26} {metric['value']:.4g} {'' if metric['unit'] == '1' else metric['unit']}".rstrip()
+        minutes = round(metric["value"] * 60) % 1440
+        return f"  {name:<34} {minutes // 60:02d}:{minutes % 60:02d} local time"
+    return f"  {name:<34} {metric['value']:.4g} {'' if metric['unit'] == '1' else metric['unit']}".rstrip()
 
 
 def _week(week: dict[str, Any]) -> str:
