@@ -6,16 +6,14 @@ a table of CPU time: best and median of many runs, beside the target for all of 
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from statistics import median
 
 import numpy as np
 
+from benchmarks.machine import machine
 from postprocessing import activity, circadian, sleep
 from preprocessing.recording import FloatArray, Recording
 from preprocessing.units import Device, Unit, WearSite
@@ -34,7 +32,7 @@ _PARTS: dict[str, Callable[[Recording], object]] = {
 
 def main() -> None:
     """Measure and print the table."""
-    print(_machine())
+    print(machine("python -m benchmarks.metrics", ("numpy",)))
     print("\n| recording | part | best CPU ms | median CPU ms | target ms |\n|---|---|---|---|---|")
     for name, recording in _recordings().items():
         seconds = {part: _timed(lambda: make(recording)) for part, make in _PARTS.items()}  # noqa: B023  # called at once
@@ -77,21 +75,6 @@ def _timed(work: Callable[[], object]) -> list[float]:
         work()
         taken.append(time.process_time() - began)
     return taken
-
-
-def _machine() -> str:
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}; {_processor()}, {os.cpu_count()} cores, one used; "
-        f"Python {platform.python_version()}, numpy {np.__version__}; `python -m benchmarks.metrics`"
-    )
-
-
-def _processor() -> str:
-    """Name of the processor, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

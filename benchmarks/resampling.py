@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import os
-import platform
 import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.machine import machine
 from preprocessing.calendar import Instants
 from preprocessing.readers import Hints, read
 from preprocessing.recording import FloatArray, Recording
@@ -67,7 +64,8 @@ def main() -> None:
         _timed("one-second Recording to its week", lambda: weeks_of(recording, recording.recorded), 15),
         *compared,
     ]
-    print("\n".join([_machine(), "", "| way | best ms | median ms | target ms |", "|---|---|---|---|"]))
+    print(machine("python -m benchmarks.resampling", ("numpy", "pandas")))
+    print("\n".join(["", "| way | best ms | median ms | target ms |", "|---|---|---|---|"]))
     print("\n".join(timing.row() for timing in timings))
     print("\n" + "\n".join([_comparison(compared), _memory(data)]))
 
@@ -150,26 +148,6 @@ def _memory(data: bytes) -> str:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return f"Peak memory of reading the CSV: {peak / len(data):.1f} times its {len(data) / 1e6:.1f} MB."
-
-
-def _machine() -> str:
-    versions = [f"Python {platform.python_version()}", f"numpy {np.__version__}"]
-    if importlib.util.find_spec("pandas"):
-        import pandas as pd  # noqa: PLC0415  # an optional extra
-
-        versions.append(f"pandas {pd.__version__}")
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}; {_processor()}, {os.cpu_count()} cores, one used; "
-        f"{', '.join(versions)}; `python -m benchmarks.resampling`"
-    )
-
-
-def _processor() -> str:
-    """Name of the processor, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

@@ -6,17 +6,15 @@ reason. The document never holds the raw series, a subject id or a device serial
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from postprocessing.absence import Absence, Reason, absent
-from postprocessing.metrics import METRICS, Kind, MetricCode, codes_of
-from preprocessing.units import Unit
+from postprocessing.absence import Absence
+from postprocessing.metrics import METRICS, Kind, MetricCode
 
 __all__ = [
     "SCHEMA",
@@ -37,9 +35,7 @@ __all__ = [
     "Runs",
     "Series",
     "Sleep",
-    "UnknownSchema",
     "WeekResult",
-    "read_document",
 ]
 
 SCHEMA = "pat-analysis/1"
@@ -433,32 +429,3 @@ class Analysis(_Document):
         if bool(self.weeks) == (self.weeks_absent is not None):
             raise ValueError("an analysis holds weeks or a reason for their absence")
         return self
-
-
-class UnknownSchema(ValueError):  # noqa: N818  # it says what is the case
-    """A document is of no version that this program reads."""
-
-
-def read_document(text: str | bytes) -> Analysis:
-    """Read an Analysis that any release wrote.
-
-    Additions to ``pat-analysis/1`` have defaults; one of the first form, which had no activity, gets every
-    number of it as absent. Raises UnknownSchema, or ValueError for what is no valid document of its version.
-    """
-    document = json.loads(text)
-    named = document.get("schema") if isinstance(document, dict) else None
-    if named != SCHEMA:
-        found = repr(named[:40]) if isinstance(named, str) else "no name"
-        raise UnknownSchema(f"expected a document of {SCHEMA}, found {found}; read it with its own release")
-    if "activity" not in document:
-        document["activity"] = _no_activity(document).model_dump(mode="json")
-    return Analysis.model_validate_json(json.dumps(document))
-
-
-def _no_activity(document: dict[str, Any]) -> Activity:
-    recording = RecordingSummary.model_validate_json(json.dumps(document.get("recording")))
-    quality = Quality.model_validate_json(json.dumps(document.get("quality")))
-    why = absent(Reason.INSUFFICIENT_DATA, "The document was written before activity was part of it.")
-    unit = Unit(recording.unit)
-    missing = (Metric.missing(code, why, METRICS[code].unit_for(unit)) for code in codes_of("activity"))
-    return Activity(valid_days=quality.valid_days, cut_points=None, metrics=tuple(missing))

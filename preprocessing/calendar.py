@@ -197,13 +197,14 @@ def largest_shift(recording: Recording) -> timedelta:
     """Furthest that the wearer's clock stood from that of the recording's zone on a journey; 0 at home."""
     if recording.zone is None or not recording.travel:
         return timedelta()
-    home, end = zone_of(recording.zone), recording.end.astimezone(UTC)
-    stops = [*(change.instant for change in recording.travel[1:]), end]
+    home, start, end = zone_of(recording.zone), recording.start, recording.end
+    changes = [change.instant for change in recording.travel]
+    stretches = zip(recording.travel, [*changes[1:], end], strict=True)
     shifts = [
         abs(_offset(zone_of(change.zone), at) - _offset(home, at))
-        for change, stop in zip(recording.travel, stops, strict=True)
-        for at in (change.instant, min(stop, end) - _SECOND)
-        if change.instant < end
+        for change, stop in stretches
+        if change.instant < end and stop > start
+        for at in (max(change.instant, start), min(stop, end) - _SECOND)
     ]
     return max(shifts, default=timedelta())
 

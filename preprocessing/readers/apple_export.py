@@ -21,9 +21,6 @@ from __future__ import annotations
 import io
 import math
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -34,29 +31,37 @@ from xml.parsers import expat
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.calendar import Instants, wall_clock, zone_of
+from preprocessing.calendar import Instants, zone_of
 from preprocessing.merging import SOURCES, Events, Source
-from preprocessing.readers.assemble import Description, too_many_epochs
+from preprocessing.readers.amounts import description_of_steps
+from preprocessing.readers.apple_archive import (
+    LARGEST_IN_MEMORY,
+    is_archive,
+    member_of,
+    name_of_first,
+    pieces,
+)
+from preprocessing.readers.assemble import too_many_epochs
 from preprocessing.readers.events import (
     LONGEST_SPREAD_SECONDS,
     kind_of_source,
+    offsets_in,
     recording_of_events,
     zone_of_events,
 )
-from preprocessing.readers.hints import Format, Hints, settle, settle_device
-from preprocessing.readers.stamps import SECOND, datetime_of
+from preprocessing.readers.hints import Format, Hints
+from preprocessing.readers.pieces import UNVERIFIED, Reading
+from preprocessing.readers.stamps import SECOND
 from preprocessing.recording import (
     EARLIEST_YEAR,
     LATEST_YEAR,
     LONGEST_DAYS,
     BoolArray,
-    Flag,
     FloatArray,
     Recording,
     RecordingError,
     Refusal,
 )
-from preprocessing.units import Device, Unit, WearSite
 
 __all__ = ["FORMAT", "looks_like", "read", "read_file"]
 
@@ -78,7 +83,6 @@ _ALLOWED = re.compile(rb"<!(?:ELEMENT|ATTLIST)(?=\s)")
 _FORBIDDEN = re.compile(rb"<!|<\?|[%&\"'\[\]]")  # entities, default values, nested sections
 
 _HEAD = 4096  # bytes
-_PIECE = 256 * 1024  # bytes given to the parser at a time
 _LONGEST_PROLOG = 64 * 1024  # bytes; Apple's DTD takes 8,000
 _LONGEST_TAG = 1024 * 1024  # bytes; tags in exports stay far below 10,000
 _MOST_NAMES = 10_000  # names of elements and attributes; exports have some 150
@@ -101,7 +105,6 @@ _HIGHEST = np.frombuffer(b"9999-99-99 99:99:99 -9999", dtype=np.uint8)
 _SIGN = 20  # column of the sign of the offset
 _FARTHEST_OFFSET = 18 * 3600  # seconds; zones reach 14 h
 _DAY = 86_400  # seconds
-_UNIX = datetime_of(0, "UTC")
 _EPOCH_SECONDS = 60
 _NO_ZONE = -1
 _SOURCE = {kind: SOURCES.index(kind) for kind in Source}
@@ -117,40 +120,18 @@ _ROW = np.dtype(
 )
 Rows = npt.NDArray[np.void]  # (n,) of _ROW: microseconds, microseconds, steps, seconds, index, index
 
-_ZIP = b"PK\x03\x04"
-_ZIP_NAME = slice(26, 28)  # where a member states the length of its name
-_ZIP_NAME_START = 30
-_ZIP_TAIL = struct.Struct("<4s 16x 4s 8x L 4x H")  # locator, end, bytes of directory, of comment
-_LARGEST_DIRECTORY = 2 * 1024 * 1024  # bytes; some 15,000 members
-_MOST_XML = 16  # members called .xml; exports have two
-_HIGHEST_RATIO = 200  # of unpacked to packed size; exports reach some 40
-_LARGEST_UNPACKED = 128 * 1024 * 1024  # bytes, for an archive that comes as bytes
-_ENCRYPTED = 1
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-)
-
 
 def looks_like(head: str | bytes) -> bool:
     """Whether a file begins as an export does, or as a ZIP archive whose first member speaks of an export."""
     data = head.encode(errors="replace") if isinstance(head, str) else head
-    if not data.startswith(_ZIP):
-        return _OPENING.match(data) is not None
-    length = int.from_bytes(data[_ZIP_NAME], "little")
-    return b"export" in data[_ZIP_NAME_START : _ZIP_NAME_START + length].lower()
+    if is_archive(data):
+        return b"export" in name_of_first(data).lower()
+    return _OPENING.match(data) is not None
 
 
 def read(data: bytes, hints: Hints) -> Recording:
     """Read one export, XML or ZIP; RecordingError says what is missing or wrong."""
-    return _read(io.BytesIO(data), hints, _LARGEST_UNPACKED)
+    return _read(io.BytesIO(data), hints, LARGEST_IN_MEMORY)
 
 
 def read_file(path: Path, hints: Hints) -> Recording:
@@ -160,75 +141,12 @@ def read_file(path: Path, hints: Hints) -> Recording:
 
 
 def _read(file: IO[bytes], hints: Hints, largest_unpacked: float) -> Recording:
-    packed = file.read(len(_ZIP)) == _ZIP
-    size = file.seek(0, io.SEEK_END)
+    packed = is_archive(file.read(_HEAD))
     file.seek(0)
-    pieces = _unpacked(file, min(largest_unpacked, size * _HIGHEST_RATIO)) if packed else _pieces(file)
+    parts = member_of(file, looks_like, largest_unpacked) if packed else pieces(file)
     tags, steps = _Tags(), _Steps(hints)
-    _parse(_without_declarations(pieces), tags, steps)
+    _parse(_without_declarations(parts), tags, steps)
     return _recording(steps, tags.others, hints)
-
-
-def _pieces(file: IO[bytes], most: float = math.inf) -> Iterator[bytes]:
-    given = 0
-    while piece := file.read(_PIECE):
-        given += len(piece)
-        if given > most:
-            raise RecordingError(
-                Refusal.TOO_MANY_EPOCHS,
-                f"expected at most {most / 1e6:,.0f} MB in the archive, found more; unpack it and read its "
-                "export.xml with the pat command",
-                where="file",
-            )
-        yield piece
-
-
-def _unpacked(file: IO[bytes], most: float) -> Iterator[bytes]:
-    """The export inside an archive, piece by piece."""
-    try:
-        _check_directory(file)
-        with zipfile.ZipFile(file) as archive, archive.open(_member(archive)) as export:
-            yield from _pieces(export, most)
-    except RecordingError:
-        raise
-    except _ZIP_ERRORS:
-        raise _no_archive() from None
-
-
-def _check_directory(file: IO[bytes]) -> None:
-    """Refuse an archive whose directory is large, before anything reads it into memory."""
-    file.seek(-_ZIP_TAIL.size, io.SEEK_END)
-    locator, end, size, comment = _ZIP_TAIL.unpack(file.read(_ZIP_TAIL.size))
-    if locator == b"PK\x06\x07" or end != b"PK\x05\x06" or comment or size > _LARGEST_DIRECTORY:
-        raise _no_archive()
-
-
-def _no_archive() -> RecordingError:
-    return RecordingError(
-        Refusal.UNPARSABLE,
-        "expected a whole ZIP archive as the Health app shares it, with one export in XML; share it again, "
-        "or unpack it and read its export.xml",
-        where="file",
-    )
-
-
-def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    """The one member that is an export; its name depends on the language of the phone and proves nothing."""
-    named = [member for member in archive.infolist() if member.filename.lower().endswith(".xml")]
-    if len(named) > _MOST_XML:
-        raise _no_archive()
-    found = [member for member in named if _is_export(archive, member)]
-    if len(found) != 1:
-        raise _no_archive()
-    return found[0]
-
-
-def _is_export(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    plain = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    if not plain or member.flag_bits & _ENCRYPTED:
-        return False
-    with archive.open(member) as content:
-        return looks_like(content.read(_HEAD))
 
 
 def _without_declarations(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -238,7 +156,7 @@ def _without_declarations(pieces: Iterator[bytes]) -> Iterator[bytes]:
         head += piece
         if len(head) >= _LONGEST_PROLOG:
             break
-    if not looks_like(head) or head.startswith(_ZIP):
+    if not looks_like(head) or is_archive(head):
         raise RecordingError(
             Refusal.UNPARSABLE,
             "expected an Apple Health export in XML, with the root HealthData",
@@ -511,15 +429,7 @@ def _number(text: str) -> float:
 
 def _recording(steps: _Steps, others: int, hints: Hints) -> Recording:
     events, zone = _events(steps, others, hints)
-    about = Description(
-        zone=zone,
-        epoch_seconds=settle("epoch_seconds", _EPOCH_SECONDS, hints.epoch_seconds) or _EPOCH_SECONDS,
-        unit=settle("unit", Unit.STEPS, hints.unit) or Unit.STEPS,
-        device=settle_device(Device.UNKNOWN, hints),
-        wear_site=hints.wear_site or WearSite.UNKNOWN,
-        source_format=FORMAT,
-        flags=frozenset({Flag.UNVERIFIED_FORMAT}),
-    )
+    about = description_of_steps(zone, Reading(FORMAT, hints, UNVERIFIED))
     return recording_of_events(events, about, hints)
 
 
@@ -569,13 +479,9 @@ def _offsets(steps: _Steps, rows: Rows, zone: str) -> Instants | None:
     if not steps.zones or steps.span is None:
         return None
     seconds = (rows["start"] // SECOND).clip(*steps.span)  # outside are records too long to be used
-    offsets = _offsets_of(zone, seconds)
+    offsets = offsets_in(zone, seconds)
     for name, index in steps.zones.items():
         there = rows["zone"] == index
         if there.any():
-            offsets[there] = _offsets_of(name, seconds[there])
+            offsets[there] = offsets_in(name, seconds[there])
     return offsets
-
-
-def _offsets_of(zone: str, seconds: Instants) -> Instants:
-    return wall_clock(_UNIX, zone, seconds).astype(np.int64) - seconds

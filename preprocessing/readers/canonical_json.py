@@ -10,7 +10,7 @@ import numpy as np
 
 from preprocessing.readers.canonical import WALL, CanonicalFields, from_fields, values_of
 from preprocessing.readers.hints import Hints
-from preprocessing.readers.json_document import is_list_of, numbers, texts, typed
+from preprocessing.readers.json_document import Fields, is_list_of
 from preprocessing.recording import Recording, RecordingError, Refusal
 
 __all__ = ["CanonicalFields", "dumps", "from_fields", "looks_like", "read", "values_of"]
@@ -33,16 +33,16 @@ def read(document: Any, hints: Hints) -> Recording:
         raise RecordingError(
             Refusal.INVALID_FIELD, f"expected only the fields {', '.join(_KNOWN)}; found {unknown} other"
         )
-    return from_fields(_fields(document), hints)
+    return from_fields(_fields(Fields(document)), hints)
 
 
-def _fields(document: dict[str, Any]) -> CanonicalFields:
-    described = {name: typed(document, name, "a text", lambda v: isinstance(v, str)) for name in _TEXTS}
-    columns: dict[str, Any] = {name: texts(document, name) for name in _COLUMNS}
-    wear = typed(document, "wear", "a list of true, false or null", is_list_of(bool, type(None)))
+def _fields(document: Fields) -> CanonicalFields:
+    described = {name: document.text(name) for name in _TEXTS}
+    columns = {name: document.typed(name, "a list of texts", is_list_of(str)) for name in _COLUMNS}
+    wear = document.typed("wear", "a list of true, false or null", is_list_of(bool, type(None)))
     return CanonicalFields(
-        values=values_of(numbers(document, "values") or []),
-        epoch_seconds=typed(document, "epoch_seconds", "a whole number", lambda v: type(v) is int),
+        values=values_of(document.numbers("values") or []),
+        epoch_seconds=document.whole("epoch_seconds"),
         wear=None if wear is None else np.array([flag is True for flag in wear], dtype=np.bool_),
         travel=_travel(document),
         **described,
@@ -50,8 +50,8 @@ def _fields(document: dict[str, Any]) -> CanonicalFields:
     )
 
 
-def _travel(document: dict[str, Any]) -> list[tuple[str, str]]:
-    changes = typed(document, "travel", "a list of objects", is_list_of(dict)) or []
+def _travel(document: Fields) -> list[tuple[str, str]]:
+    changes = document.typed("travel", "a list of objects", is_list_of(dict)) or []
     if any(change.keys() != {"from", "zone"} or not _texts_only(change) for change in changes):
         raise RecordingError(
             Refusal.INVALID_FIELD, "expected travel as objects of the texts from and zone", where="travel"

@@ -15,7 +15,7 @@ from typing import Any
 
 from preprocessing.recording import RecordingError, Refusal
 
-__all__ = ["Fields", "document_of", "is_list_of", "looks_like_json", "numbers", "texts", "typed"]
+__all__ = ["Fields", "document_of", "is_list_of", "looks_like_json"]
 
 _LARGEST = 1e9  # what float64 adds up exactly; a minute of more than 1,000,000 is refused later
 
@@ -141,21 +141,6 @@ class Fields:
             name, "a list of numbers or null", is_list_of(int, float, NoneType)
         )
         return found
-
-
-def typed(document: Mapping[str, Any], name: str, expected: str, is_right: Callable[[Any], bool]) -> Any:
-    """``Fields.typed`` of a whole document."""
-    return Fields(document).typed(name, expected, is_right)
-
-
-def texts(document: Mapping[str, Any], name: str) -> list[str] | None:
-    """The field of a whole document as a list of texts, None if null or not written."""
-    return typed(document, name, "a list of texts", is_list_of(str))  # type: ignore[no-any-return]  # checked
-
-
-def numbers(document: Mapping[str, Any], name: str) -> list[float | int | None] | None:
-    """``Fields.numbers`` of a whole document."""
-    return Fields(document).numbers(name)
 
 
 def is_list_of(*kinds: type) -> Callable[[Any], bool]:

@@ -10,23 +10,11 @@ import pytest
 
 from postprocessing import activity
 from postprocessing.activity import bouts_of, intensity_minutes, log_volume, nonwear_as_sedentary, volume
-from postprocessing.cut_points import CUT_POINTS
 from postprocessing.metrics import MetricCode
 from preprocessing.recording import Recording
 from preprocessing.units import Unit, WearSite
 from tests.postprocessing.oracles import leroux_features, leroux_minutes, leroux_people
-
-TROIANO = CUT_POINTS[0]
-NAMES = {
-    "TAC": MetricCode.TOTAL_ACTIVITY,
-    "TLAC": MetricCode.TOTAL_LOG_ACTIVITY,
-    "ST": MetricCode.SEDENTARY_TIME,
-    "MVPA": MetricCode.MVPA_TIME,
-    "SBout": MetricCode.SEDENTARY_BOUT,
-    "ABout": MetricCode.ACTIVE_BOUT,
-    "SATP": MetricCode.SEDENTARY_TO_ACTIVE,
-    "ASTP": MetricCode.ACTIVE_TO_SEDENTARY,
-}
+from validation.activity import FEATURES, TROIANO
 
 
 def made_from(counts: np.ndarray, wear: np.ndarray) -> dict[str, float]:
@@ -38,7 +26,7 @@ def made_from(counts: np.ndarray, wear: np.ndarray) -> dict[str, float]:
         | intensity_minutes(minutes, TROIANO)
         | bouts_of(minutes, TROIANO.light).values()
     )
-    found = {name: float(daily[code].mean()) for name, code in NAMES.items()}
+    found = {name: float(daily[code].mean()) for name, code in FEATURES.items()}
     return found | {"WT": float(wear.sum(axis=1).mean())}
 
 
@@ -68,7 +56,7 @@ def test_the_analysis_gives_the_same_for_days_whose_non_wear_was_set_to_still_mi
         counts, wear = leroux_minutes(person)
         recording, published = week_of(counts * wear), leroux_features(person)
         found = {m.code: m.value for m in activity.summarise(recording, recording.recorded).metrics}
-        for name, code in NAMES.items():
+        for name, code in FEATURES.items():
             assert found[code] == pytest.approx(published[name], rel=1e-6, abs=1e-9), (person, name)
 
 

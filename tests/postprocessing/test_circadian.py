@@ -449,3 +449,11 @@ def test_the_day_profile_has_a_level_for_each_clock_minute_and_none_where_never_
 def test_no_clock_minute_has_a_level_where_nothing_was_worn():
     recording = regular(3)
     assert clock_profile(recording, np.zeros(recording.epochs, bool)) == (None,) * 1440
+
+
+def test_a_journey_that_was_over_before_the_recording_changes_nothing():
+    home = lively(8, start=datetime(2024, 5, 10), zone="Europe/Oslo")
+    away = ZoneChange(datetime(2024, 5, 1, tzinfo=UTC), "Asia/Tokyo")
+    back = ZoneChange(datetime(2024, 5, 4, tzinfo=UTC), "Europe/Oslo")
+    assert rhythm_of(replace(home, travel=(away, back))) == rhythm_of(home)
+    assert set(reasons(rhythm_of(replace(home, travel=(away,)))).values()) == {Reason.ZONE_CHANGED}

@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from postprocessing.absence import Reason
-from postprocessing.analysis import SCHEMA, UnknownSchema, read_document
+from postprocessing.analysis import SCHEMA
 from postprocessing.metrics import codes_of
-from postprocessing.schema import FILE, analysis_schema, generated
+from postprocessing.schema import FILE, UnknownSchema, analysis_schema, generated, read_document
 from tests.postprocessing.factory import CASES, analysis
 
 FIRST = Path(__file__).parent / "data" / "analysis-first-release.json"
