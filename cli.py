@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from models.checkpoint import Checkpoint
     from pat_runner.account import ModelCard
+    from pat_runner.engines import EngineOptions, Want
+    from pat_runner.gate import Agreement
     from pat_runner.pipeline import FloatWeeks
-    from pat_runner.runner import Outcome, Runner, Want
+    from pat_runner.runner import Outcome, Runner
     from postprocessing.analysis import Analysis
     from postprocessing.sleep_scored import LogEntry
     from preprocessing.recording import Recording
@@ -42,13 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _is_refusal(error: Exception) -> bool:
     from models.checkpoint import CheckpointError
-    from pat_runner.engines import UnknownEngine
-    from pat_runner.runner import GoldenMismatch
+    from pat_runner.engines import EngineError
+    from pat_runner.gate import GoldenMismatch
     from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
     from preprocessing.recording import RecordingError
     from serving.settings import SettingsError
 
-    weights = (CheckpointError, GoldenMismatch, UnknownEngine)
+    weights = (CheckpointError, GoldenMismatch, EngineError)
     return isinstance(
         error, (RecordingError, *weights, BundleOptionsError, BundleTooLargeError, SettingsError, OSError)
     )
@@ -168,10 +170,17 @@ def _add_embed(commands: Any) -> None:
         help="the rows are standardised already; required",
     )
     parser.add_argument("--weights", help="checkpoint tag in the model store")
-    parser.add_argument("--engine", help="auto or torch (default: PAT_ENGINE or auto)")
+    _add_engine(parser)
     parser.add_argument("--tokens", action="store_true", help="write every patch's output as well")
     parser.add_argument(
         "--output", type=Path, required=True, help="a .npz file: pooled, profile and, if asked, tokens"
+    )
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--engine", help="auto, onnxruntime, torch or openvino (default: PAT_ENGINE or auto)")
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16"), help="default: PAT_PRECISION or fp32; bf16 where it exists"
     )
 
 
@@ -191,6 +200,11 @@ def _add_weights(commands: Any) -> None:
     _command(verbs, "list", _weights_list, "List the checkpoints of the store.")
     shown = _command(verbs, "show", _weights_show, "Show one checkpoint's card as JSON.")
     shown.add_argument("tag")
+    check = _command(
+        verbs, "check", _weights_check, "Compare an engine with the float64 reference on the stored panel."
+    )
+    check.add_argument("tag")
+    _add_engine(check)
     export = _command(verbs, "export", _weights_export, "Export one checkpoint as an archive.")
     export.add_argument("tag")
     export.add_argument("path", type=Path)
@@ -314,22 +328,31 @@ class _LocalRunner:
 def _local(weights: str | None) -> tuple[_LocalRunner, ModelCard]:
     from pat_runner.account import ModelCard
 
-    tag, checkpoint, runner, engine = _proven(weights, None)
-    return _LocalRunner(runner), ModelCard.of(tag, checkpoint, engine)
+    options = _engine_options(None, None)
+    tag, checkpoint, runner = _proven(weights, options)
+    return _LocalRunner(runner), ModelCard.of(tag, checkpoint, options)
 
 
-def _proven(weights: str | None, engine: str | None) -> tuple[str, Checkpoint, Runner, str]:
+def _engine_options(name: str | None, precision: str | None) -> EngineOptions:
+    from pat_runner.engines import EngineOptions
+    from serving.settings import Precision, Settings
+
+    settings = Settings.from_environment()
+    chosen = Precision(precision) if precision else settings.precision
+    return EngineOptions(name or settings.engine, chosen.value, settings.runner_threads)
+
+
+def _proven(weights: str | None, options: EngineOptions) -> tuple[str, Checkpoint, Runner]:
     from models import store
     from pat_runner.runner import Runner
     from serving.settings import Settings
 
     settings = Settings.from_environment()
-    wanted, engine = weights or settings.checkpoint, engine or settings.engine
-    pin = "" if weights else settings.checkpoint_sha256
-    checkpoint = store.load(wanted, pin or None)
-    runner = Runner(checkpoint, engine=engine)
+    wanted = weights or settings.checkpoint
+    checkpoint = store.load(wanted, None if weights else settings.checkpoint_sha256 or None)
+    runner = Runner(checkpoint, options)
     runner.prove()
-    return store.resolve(wanted), checkpoint, runner, engine
+    return store.resolve(wanted), checkpoint, runner
 
 
 def _bundle_options(arguments: Arguments) -> Any:
@@ -361,7 +384,8 @@ def _embed(arguments: Arguments) -> None:
     from pat_runner.embed import embed, read_weeks
 
     weeks = read_weeks(arguments.weeks)
-    _, _, runner, _ = _proven(arguments.weights, arguments.engine)
+    options = _engine_options(arguments.engine, arguments.precision)
+    _, _, runner = _proven(arguments.weights, options)
     columns: dict[str, Any] = dict(embed(runner, weeks, tokens=arguments.tokens))
     with arguments.output.open("wb") as output:
         np.savez(output, **columns)
@@ -396,6 +420,35 @@ def _weights_show(arguments: Arguments) -> None:
     from models import store
 
     print(json.dumps(store.manifest(arguments.tag), indent=2))
+
+
+def _weights_check(arguments: Arguments) -> int:
+    from models import store
+    from pat_runner.engines import engine
+    from pat_runner.gate import compare
+
+    checkpoint = store.load(arguments.tag)
+    loaded = engine(checkpoint, _engine_options(arguments.engine, arguments.precision))
+    found = compare(loaded, checkpoint)
+    print(f"{store.resolve(arguments.tag)} on {loaded.name}, {loaded.precision}: difference from float64")
+    print(_differences(found, vars(loaded.bound)))
+    outside = found.outside(loaded.bound)
+    print("outside its bound: it refuses to serve" if outside else "within its bound")
+    return 1 if outside else 0
+
+
+def _differences(found: Agreement, bound: dict[str, float]) -> str:
+    """Lay out the differences row by row, then the worst beside the bound."""
+    parts = ("pooled", "profile", "cosine", "centred", "probability")
+    rows = [
+        (name, *(f"{getattr(found, part)[i]:.1e}" for part in parts)) for i, name in enumerate(found.rows)
+    ]
+    rows.append(("worst", *(f"{found.worst(part):.1e}" for part in parts)))
+    rows.append(("bound", *(f"{bound[part]:.0e}" if part in bound else "" for part in parts)))
+    header = ("week", "pooled", "profile", "1-cosine", "1-centred", "probability")
+    return "\n".join(
+        f"{name:42}" + "".join(f"{text:>12}" for text in texts) for name, *texts in [header, *rows]
+    )
 
 
 def _weights_export(arguments: Arguments) -> None:

@@ -13,6 +13,7 @@ from bentoml.exceptions import BentoMLException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
+from api import dispatch
 from api.app import build
 from api.desk import Desk, FhirWish
 from api.problems import ForeignErrors, answer, problem
@@ -22,8 +23,10 @@ from models import store
 from models.checkpoint import Checkpoint, CheckpointError
 from pat_runner import hop
 from pat_runner.account import ModelCard
+from pat_runner.engines import EngineError, EngineOptions, Want
+from pat_runner.gate import GoldenMismatch
 from pat_runner.pipeline import FloatWeeks, RunnerUnavailable
-from pat_runner.runner import GoldenMismatch, Outcome, Runner, Want
+from pat_runner.runner import Maker, Outcome, Runner
 from postprocessing import fhir
 from serving import logs
 from serving.admission import Admission, Overloaded
@@ -33,6 +36,12 @@ from serving.settings import Settings
 SETTINGS = Settings.from_environment()  # BentoML's decorators need limits, workers and host at import
 log = logging.getLogger("pat.service")
 logs.protect()
+dispatch.install()
+
+_ENGINE = EngineOptions(SETTINGS.engine, SETTINGS.precision.value, SETTINGS.runner_threads)
+_ONE_THREAD = [  # numpy's libraries: the threads of this server are counted in Settings
+    {"name": f"{library}_NUM_THREADS", "value": "1"} for library in ("OMP", "OPENBLAS", "MKL")
+]
 
 _JSON_DOOR = Door(
     SETTINGS.json_body_bytes, json_only=True, larger="send larger recordings to POST /v1/recordings:analyze"
@@ -54,6 +63,7 @@ def _checkpoint() -> tuple[str, Checkpoint]:
 
 @bentoml.service(
     name="PatRunner",
+    envs=_ONE_THREAD,
     workers=SETTINGS.runner_workers,
     threads=1,
     traffic={"timeout": SETTINGS.timeout_seconds},
@@ -68,8 +78,9 @@ class PatRunner:
         try:
             tag, checkpoint = _checkpoint()
             self._runner = _proven(checkpoint)
-            log.info("runner ready with %s", tag)
-        except (CheckpointError, GoldenMismatch) as error:
+            maker = self._runner.maker
+            log.info("runner ready with %s on %s, %s", tag, maker.engine, maker.precision)
+        except (CheckpointError, EngineError, GoldenMismatch) as error:
             log.error("runner not ready: %s", error)  # noqa: TRY400  # the cause names a file or tensor, a trace adds nothing
 
     def __is_ready__(self) -> bool:
@@ -87,22 +98,22 @@ class PatRunner:
             )
         weeks, wants = zip(*map(hop.decode_item, items), strict=True)
         outcomes = self._runner.run(weeks, wants)
-        return [hop.encode_outcome(outcome, self._runner.digest) for outcome in outcomes]
+        return [hop.encode_outcome(outcome, self._runner.maker) for outcome in outcomes]
 
 
 def _proven(checkpoint: Checkpoint) -> Runner:
-    runner = Runner(checkpoint, engine=SETTINGS.engine, threads=SETTINGS.runner_threads)
+    runner = Runner(checkpoint, _ENGINE)
     runner.prove()
-    runner.warm()
+    runner.warm(SETTINGS.max_batch_size)
     return runner
 
 
 class RemoteRunner:
     """The runner service as a RunnerPort: admission first, one retry, the pinned weights or nothing."""
 
-    def __init__(self, service: Any, digest: str | None) -> None:
+    def __init__(self, service: Any, pinned: Maker | None) -> None:
         self._service = service
-        self._digest = digest
+        self._pinned = pinned
         self._admission = Admission(SETTINGS.max_waiting_weeks)
 
     async def run(self, weeks: FloatWeeks, want: Want) -> list[Outcome]:
@@ -129,14 +140,17 @@ class RemoteRunner:
     def _checked(self, document: dict[str, Any]) -> Outcome:
         if document.get("rejected") == _UNAVAILABLE:
             raise RunnerUnavailable(document["detail"])
-        outcome, digest = hop.decode_outcome(document)
-        if digest is not None and digest != self._digest:
-            raise RunnerUnavailable("the runner answers with other weights than this process has pinned")
+        outcome, maker = hop.decode_outcome(document)
+        if maker is not None and maker != self._pinned:
+            raise RunnerUnavailable(
+                "the runner has other weights or another engine than this process expects"
+            )
         return outcome
 
 
 @bentoml.service(
     name="PatService",
+    envs=_ONE_THREAD,
     workers=SETTINGS.api_workers,
     traffic={"timeout": SETTINGS.timeout_seconds},
     http={"host": SETTINGS.host, "port": SETTINGS.port},
@@ -155,8 +169,8 @@ class PatService:
         logs.protect()
         self.runner.to_async.media_type = "application/json"  # the hop never unpickles, in either direction
         model = _model()
-        digest = model.sha256 if isinstance(model, ModelCard) else None
-        self.desk = Desk(SETTINGS, RemoteRunner(self.runner, digest), model)
+        pinned = model.maker if isinstance(model, ModelCard) else None
+        self.desk = Desk(SETTINGS, RemoteRunner(self.runner, pinned), model)
         fhir.warm()
         log.info("profile %s: no authentication, loopback only", SETTINGS.profile)
 
@@ -213,7 +227,7 @@ class PatService:
 def _model() -> ModelCard | CheckpointError:
     try:
         tag, checkpoint = _checkpoint()
-        return ModelCard.of(tag, checkpoint, SETTINGS.engine)
+        return ModelCard.of(tag, checkpoint, _ENGINE)
     except CheckpointError as error:
         log.error("no model: %s", error)  # noqa: TRY400  # the cause names a file or tensor, a trace adds nothing
         return error

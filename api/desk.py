@@ -14,6 +14,7 @@ import numpy.typing as npt
 from api.requests import EmbedRequest
 from models.checkpoint import CheckpointError
 from pat_runner.account import AnalyzeOptions, ModelCard
+from pat_runner.engines import Want
 from pat_runner.pipeline import (
     MAX_MISSING_FRACTION,
     RunnerPort,
@@ -22,7 +23,7 @@ from pat_runner.pipeline import (
     explain,
     shortest,
 )
-from pat_runner.runner import Encoded, Outcome, Want
+from pat_runner.runner import Encoded, Outcome
 from postprocessing import fhir, report
 from postprocessing.analysis import Analysis
 from postprocessing.explanation import Explanation

@@ -1,8 +1,9 @@
 """A Checkpoint: the weights of one encoder with all that gives them meaning, as files that prove themselves.
 
 A folder holds ``checkpoint.json`` (the card, with size and SHA-256 of every other file),
-``weights.safetensors`` and, where present, ``scaling.safetensors`` and ``golden.safetensors``. Nothing is
-parsed before its hash is right.
+``weights.safetensors`` and, where present, ``scaling.safetensors``, ``golden.safetensors`` and the encoder
+folded for the engines: ``folded.safetensors`` and the graph ``encoder.onnx``, which the model store adds.
+Nothing is parsed before its hash is right.
 
 Errors:
 
@@ -37,6 +38,8 @@ from models.config import (
     expected_shapes,
     head_shapes,
 )
+from models.fold import fold, folded_shapes
+from models.golden import Golden
 from preprocessing.scaling import WEEK_MINUTES, Scaling
 from preprocessing.units import Device, Unit, WearSite
 
@@ -50,16 +53,19 @@ __all__ = [
     "CheckpointMissing",
     "CheckpointProvenance",
     "Floats",
-    "Golden",
     "check_arrays",
-    "golden_weeks",
     "load",
     "read_limited",
     "save",
+    "save_folded",
 ]
 
 CARD = "checkpoint.json"
-FILES = ("weights.safetensors", "scaling.safetensors", "golden.safetensors")
+WEIGHTS, FOLDED, SCALING, GOLDEN = (
+    f"{name}.safetensors" for name in ("weights", "folded", "scaling", "golden")
+)
+GRAPH = "encoder.onnx"
+FILES = (WEIGHTS, SCALING, GOLDEN, FOLDED, GRAPH)
 MAX_CARD_BYTES = 256 * 1024
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 MAX_FILE_BYTES = 64 * 1024 * 1024  # eight times PAT-L
@@ -88,32 +94,13 @@ class CheckpointProvenance:
 
 
 @dataclass(frozen=True, eq=False)
-class Golden:
-    """Inputs with the outputs that the float64 reference gives for them."""
-
-    weeks: Floats  # (M, T), standardised
-    pooled: npt.NDArray[np.float64]  # (M, 96)
-    profile: npt.NDArray[np.float64]  # (M, N)
-
-
-def golden_weeks() -> Floats:
-    """Return the three seeded inputs of a golden, (3, 10_080): an ordinary week, all zeros, extremes."""
-    minute = np.arange(WEEK_MINUTES)
-    noise = np.random.default_rng(20_241_115).normal(0, 0.7, WEEK_MINUTES)
-    ordinary = 0.8 * np.sin(2 * np.pi * (minute / 1440 - 0.4)) + noise
-    extreme = ordinary.copy()
-    extreme[1000:1200] = -6
-    extreme[4000:4200:2], extreme[4001:4200:2] = 50, -50
-    extreme[[2500, 6000, 8000, 9000]] = 80, 100, 250, -100
-    return np.stack([ordinary, np.zeros(WEEK_MINUTES), extreme]).astype(np.float32)
-
-
-@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """One encoder: its architecture, weights, cohort scaling, heads, golden output and origin.
 
     ``weights`` holds float32 arrays by the names of ``expected_shapes`` and ``head_shapes``, no more and no
     fewer; they are read-only. Raises CheckpointError for anything else, so that every Checkpoint is whole.
+    ``folded`` and ``graph``, what engines compute with, follow from the weights; one of the model store
+    brings them along.
     """
 
     name: str
@@ -146,16 +133,29 @@ class Checkpoint:
         return shapes
 
     @cached_property
+    def folded(self) -> Mapping[str, Floats]:
+        """The encoder's tensors in the folded form, by the names of ``folded_shapes``; read-only."""
+        return _read_only(fold(self.config, self.weights))
+
+    @cached_property
+    def graph(self) -> bytes:
+        """The folded encoder as an ONNX graph whose weights lie in the file of ``folded``."""
+        from models import onnx_graph  # noqa: PLC0415  # imports onnx, which no serving process needs
+
+        return onnx_graph.build(self.config, _places(safetensors.numpy.save(dict(self.folded))))
+
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that an answer depends on: architecture, weights, heads and scaling.
+        """SHA-256 of all that an answer depends on: architecture, weights, both forms, heads and scaling.
 
         Name, provenance and golden are left out: they change no answer, and equal content has one digest.
         """
         described = [asdict(self.config), [asdict(head) for head in self.heads]]
         content = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-        for name, array in self.weights.items():
+        for name, array in (*self.weights.items(), *self.folded.items()):
             content.update(f"{name}{list(array.shape)}".encode())
             content.update(array.astype("<f4", order="C").tobytes())
+        content.update(self.graph)
         content.update((self.scaling.digest if self.scaling else "no scaling").encode())
         return content.hexdigest()
 
@@ -169,6 +169,14 @@ def _read_only(weights: Mapping[str, Floats]) -> Mapping[str, Floats]:
     for array in own.values():
         array.setflags(write=False)
     return MappingProxyType(own)
+
+
+def _places(stored: bytes) -> dict[str, tuple[int, int]]:
+    """Return (offset, bytes) of every tensor in a safetensors file."""
+    start = 8 + int.from_bytes(stored[:8], "little")
+    header = json.loads(stored[8:start])
+    spans = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
+    return {name: (start + begin, end - begin) for name, (begin, end) in spans.items()}
 
 
 def check_arrays(arrays: Arrays, shapes: Shapes, dtype: str = "float32") -> None:
@@ -221,7 +229,7 @@ class _ScalingCard(_Strict):
 
 
 class _Card(_Strict):
-    format: Literal["pat-checkpoint/1"]
+    format: Literal["pat-checkpoint/2"]
     name: str
     architecture: str
     digest: str
@@ -233,8 +241,17 @@ class _Card(_Strict):
 
 def save(checkpoint: Checkpoint, folder: Path) -> None:
     """Write ``checkpoint`` into ``folder``, the card last: without its card a folder is no checkpoint."""
+    _write(checkpoint, dict(_contents(checkpoint)), folder)
+
+
+def save_folded(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write ``checkpoint`` into ``folder`` in both forms, so that no process need fold it again."""
+    folded = {FOLDED: safetensors.numpy.save(dict(checkpoint.folded)), GRAPH: checkpoint.graph}
+    _write(checkpoint, {**dict(_contents(checkpoint)), **folded}, folder)
+
+
+def _write(checkpoint: Checkpoint, contents: Mapping[str, bytes], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {name: safetensors.numpy.save(dict(arrays)) for name, arrays in _files(checkpoint)}
     for name in (CARD, *FILES):
         (folder / name).unlink(missing_ok=True)
     for name, content in contents.items():
@@ -244,19 +261,18 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     partial.replace(folder / CARD)
 
 
-def _files(checkpoint: Checkpoint) -> Iterator[tuple[str, Arrays]]:
-    weights, scaling, golden = FILES
-    yield weights, checkpoint.weights
-    if checkpoint.scaling is not None:
-        yield scaling, {"mean": checkpoint.scaling.mean, "sd": checkpoint.scaling.sd}
+def _contents(checkpoint: Checkpoint) -> Iterator[tuple[str, bytes]]:
+    yield WEIGHTS, safetensors.numpy.save(dict(checkpoint.weights))
+    if (scaling := checkpoint.scaling) is not None:
+        yield SCALING, safetensors.numpy.save({"mean": scaling.mean, "sd": scaling.sd})
     if checkpoint.golden is not None:
-        yield golden, vars(checkpoint.golden)
+        yield GOLDEN, safetensors.numpy.save(vars(checkpoint.golden))
 
 
 def _card(checkpoint: Checkpoint, contents: Mapping[str, bytes]) -> str:
     scaling = checkpoint.scaling
     described = _Card(
-        format="pat-checkpoint/1",
+        format="pat-checkpoint/2",
         name=checkpoint.name,
         architecture=checkpoint.config.name,
         digest=checkpoint.digest,
@@ -275,9 +291,9 @@ def load(folder: Path, expected_digest: str | None = None) -> Checkpoint:
     foreign or not the pinned one.
     """
     described = _read_card(folder)
-    parsed = {name: _read_arrays(folder / name, file) for name, file in described.files.items()}
+    contents = {name: _read_file(folder / name, file) for name, file in described.files.items()}
     try:
-        checkpoint = _assemble(described, parsed)
+        checkpoint = _assemble(described, contents)
     except CheckpointError as error:
         raise CheckpointError(f"{folder.name}: {error}") from error
     for expected, by in ((described.digest, CARD), (expected_digest, "the pin")):
@@ -298,14 +314,16 @@ def _read_card(folder: Path) -> _Card:
         raise CheckpointError(f"{where}: {field:.80}: not as expected; restore the original file") from None
     if described.architecture not in CONFIGS:
         raise CheckpointError(f"{where}: architecture: expected one of {', '.join(CONFIGS)}")
-    if FILES[0] not in described.files or described.files.keys() - set(FILES):
-        raise CheckpointError(f"{where}: files: expected {', '.join(FILES)}, the last two optional")
-    if (FILES[1] in described.files) != (described.scaling is not None):
+    if not {WEIGHTS} <= described.files.keys() <= set(FILES):
+        raise CheckpointError(f"{where}: files: expected {', '.join(FILES)}, all but the first optional")
+    if (FOLDED in described.files) != (GRAPH in described.files):
+        raise CheckpointError(f"{where}: files: expected {FOLDED} and {GRAPH}, or neither")
+    if (SCALING in described.files) != (described.scaling is not None):
         raise CheckpointError(f"{where}: scaling: expected in the card and as a file, or in neither")
     return described
 
 
-def _read_arrays(path: Path, file: _File) -> Arrays:
+def _read_file(path: Path, file: _File) -> bytes:
     where = f"{path.parent.name}/{path.name}"
     data = read_limited(path, MAX_FILE_BYTES)
     if len(data) != file.bytes:
@@ -316,10 +334,14 @@ def _read_arrays(path: Path, file: _File) -> Arrays:
         raise CheckpointError(
             f"{where}: SHA-256 is not that of {CARD}; the file is damaged, restore the original"
         )
+    return data
+
+
+def _arrays(name: str, data: bytes) -> Arrays:
     try:
         return safetensors.numpy.load(data)
     except Exception as error:  # the parser raises several kinds for foreign content
-        raise CheckpointError(f"{where}: not a safetensors file; restore the original") from error
+        raise CheckpointError(f"{name}: not a safetensors file; restore the original") from error
 
 
 def read_limited(path: Path, limit_bytes: int) -> bytes:
@@ -336,18 +358,22 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
     return data
 
 
-def _assemble(described: _Card, parsed: Mapping[str, Arrays]) -> Checkpoint:
-    weights, scaling, golden = (parsed.get(name) for name in FILES)
-    assert weights is not None  # noqa: S101  # _read_card refused a card without it
-    return Checkpoint(
+def _assemble(described: _Card, contents: Mapping[str, bytes]) -> Checkpoint:
+    parsed = {name: _arrays(name, data) for name, data in contents.items() if name != GRAPH}
+    scaling, golden = parsed.get(SCALING), parsed.get(GOLDEN)
+    checkpoint = Checkpoint(
         name=described.name,
         config=CONFIGS[described.architecture],
-        weights=weights,
+        weights=parsed[WEIGHTS],
         provenance=described.provenance,
         scaling=_scaling(described.scaling, scaling) if described.scaling and scaling is not None else None,
         heads=described.heads,
         golden=_golden(golden) if golden is not None else None,
     )
+    if FOLDED in parsed:
+        check_arrays(parsed[FOLDED], folded_shapes(checkpoint.config))
+        vars(checkpoint).update(folded=_read_only(parsed[FOLDED]), graph=contents[GRAPH])  # the cached ones
+    return checkpoint
 
 
 def _scaling(described: _ScalingCard, arrays: Arrays) -> Scaling:
@@ -355,12 +381,12 @@ def _scaling(described: _ScalingCard, arrays: Arrays) -> Scaling:
     try:
         return Scaling(arrays["mean"], arrays["sd"], **dict(described))
     except ValueError as error:
-        raise CheckpointError(f"{FILES[1]}: {error}; restore the original") from error
+        raise CheckpointError(f"{SCALING}: {error}; restore the original") from error
 
 
 def _golden(arrays: Arrays) -> Golden:
     if arrays.keys() != {"weeks", "pooled", "profile"}:
-        raise CheckpointError(f"{FILES[2]}: expected weeks, pooled and profile; compute the golden again")
+        raise CheckpointError(f"{GOLDEN}: expected weeks, pooled and profile; compute the golden again")
     return Golden(**arrays)
 
 

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the name everybody reads
 
-from models.checkpoint import Checkpoint, Floats, Golden, check_arrays, golden_weeks
+from models.checkpoint import Checkpoint, Floats, check_arrays
 from models.config import PATConfig, expected_shapes, position_table
+from models.golden import Golden, panel_weeks
 
 __all__ = ["PAT", "Block", "ConvEmbedding", "Encoding", "golden", "positions", "reference"]
 
@@ -164,5 +165,5 @@ def reference(checkpoint: Checkpoint, weeks: Floats) -> Golden:
 
 
 def golden(checkpoint: Checkpoint) -> Golden:
-    """Compute the golden of ``checkpoint``: its float64 outputs on three seeded weeks."""
-    return reference(checkpoint, golden_weeks())
+    """Compute the golden of ``checkpoint``: its float64 outputs on the panel of seeded weeks."""
+    return reference(checkpoint, panel_weeks())

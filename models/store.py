@@ -52,7 +52,7 @@ class Entry:
 
 
 def save(checkpoint: Checkpoint) -> str:
-    """Store ``checkpoint`` and return its tag; its golden is computed in float64 now if it has none.
+    """Store ``checkpoint`` and return its tag; its golden and its folded form are made now if need be.
 
     Content that is already stored under this name is verified and keeps its first card.
     """
@@ -70,7 +70,7 @@ def save(checkpoint: Checkpoint) -> str:
         "licence": proven.provenance.licence,
     }
     with bentoml.models.create(tag, labels=_LABELS, metadata=metadata) as model:
-        files.save(proven, Path(model.path))
+        files.save_folded(proven, Path(model.path))
     return tag
 
 

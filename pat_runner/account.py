@@ -9,6 +9,8 @@ import numpy as np
 
 from models.checkpoint import Checkpoint
 from pat_runner import engines
+from pat_runner.engines import EngineOptions, Precision
+from pat_runner.runner import Maker
 from postprocessing.analysis import ModelProvenance, Provenance, Quality, RecordingSummary
 from postprocessing.sleep_scored import LogEntry, Rescoring, RestRule, SleepOptions, Threshold
 from postprocessing.valid_days import ValidDays
@@ -64,9 +66,10 @@ class ModelCard:
     licence: str
     scaling: Scaling | None
     engine: str
+    precision: Precision
 
     @classmethod
-    def of(cls, tag: str, checkpoint: Checkpoint, engine: str) -> ModelCard:
+    def of(cls, tag: str, checkpoint: Checkpoint, options: EngineOptions) -> ModelCard:
         """Take the card from a verified checkpoint; raises UnknownEngine."""
         made, config = checkpoint.provenance, checkpoint.config
         return cls(
@@ -77,8 +80,14 @@ class ModelCard:
             source=made.source,
             licence=made.licence,
             scaling=checkpoint.scaling,
-            engine=engines.chosen(engine),
+            engine=engines.chosen(options.name),
+            precision=options.precision,
         )
+
+    @property
+    def maker(self) -> Maker:
+        """What must have made an outcome that this card describes."""
+        return Maker(self.sha256, self.engine, self.precision)
 
     def provenance(self) -> ModelProvenance:
         """Return what the Analysis prints about the weights."""
@@ -91,6 +100,7 @@ class ModelCard:
             scaling_sha256=self.scaling.digest if self.scaling else None,
             scaling_cohort=self.scaling.cohort if self.scaling else None,
             engine=self.engine,
+            precision=self.precision,
         )
 
 

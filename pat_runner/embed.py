@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pat_runner.engines import Floats
-from pat_runner.runner import Encoded, Outcome, Rejected, Runner, Want
+from pat_runner.engines import Floats, Want
+from pat_runner.runner import Encoded, Outcome, Rejected, Runner
 from preprocessing.recording import RecordingError, Refusal
 
 __all__ = ["embed", "read_weeks"]

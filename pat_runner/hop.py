@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pat_runner.runner import Encoded, Outcome, Rejected, Want
+from pat_runner.engines import Want
+from pat_runner.runner import Encoded, Maker, Outcome, Rejected
 
 __all__ = ["decode_item", "decode_outcome", "encode_item", "encode_outcome"]
 
@@ -26,21 +28,21 @@ def decode_item(item: Document) -> tuple[Floats, Want]:
     return _unpack(item["week"]), Want(profile=item["profile"], tokens=item["tokens"])
 
 
-def encode_outcome(outcome: Outcome, digest: str) -> Document:
-    """Pack one outcome together with the digest of the weights that made it."""
+def encode_outcome(outcome: Outcome, maker: Maker) -> Document:
+    """Pack one outcome together with what made it."""
     if isinstance(outcome, Rejected):
         return {"rejected": outcome.code, "detail": outcome.detail}
     tokens = outcome.tokens
     return {
-        "sha256": digest,
+        "maker": asdict(maker),
         "pooled": _pack(outcome.pooled),
         "profile": None if outcome.profile is None else _pack(outcome.profile),
         "tokens": None if tokens is None else {"shape": list(tokens.shape), "data": _pack(tokens)},
     }
 
 
-def decode_outcome(document: Document) -> tuple[Outcome, str | None]:
-    """Unpack an outcome and the digest of the weights that made it (None when rejected)."""
+def decode_outcome(document: Document) -> tuple[Outcome, Maker | None]:
+    """Unpack an outcome and what made it (None when rejected)."""
     if "rejected" in document:
         return Rejected(document["rejected"], document["detail"]), None
     tokens = document["tokens"]
@@ -49,7 +51,7 @@ def decode_outcome(document: Document) -> tuple[Outcome, str | None]:
         profile=None if document["profile"] is None else _unpack(document["profile"]),
         tokens=None if tokens is None else _unpack(tokens["data"]).reshape(tokens["shape"]),
     )
-    return encoded, document["sha256"]
+    return encoded, Maker(**document["maker"])
 
 
 def _pack(array: Floats) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pat_runner.account import AnalyzeOptions, ModelCard, provenance_of, quality_of, summary_of
-from pat_runner.runner import Encoded, Outcome, Rejected, Want
+from pat_runner.engines import Want
+from pat_runner.runner import Encoded, Outcome, Rejected
 from postprocessing import activity, circadian, sleep
 from postprocessing.absence import Absence, Reason, absent
 from postprocessing.analysis import (

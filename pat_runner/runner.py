@@ -1,9 +1,4 @@
-"""The Runner: standardised weeks in, one outcome per week out; a bad week never fails its neighbours.
-
-Errors:
-
-    GoldenMismatch            the loaded weights do not reproduce their golden output, so they must not answer
-"""
+"""The Runner: standardised weeks in, one outcome per week out; a bad week never fails its neighbours."""
 
 from __future__ import annotations
 
@@ -12,28 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from models.checkpoint import Checkpoint
-from pat_runner import engines
-from pat_runner.engines import EngineOutput, Floats
+from pat_runner import engines, gate
+from pat_runner.engines import DEFAULTS, EngineOptions, EngineOutput, Floats, Precision, Want
 
-__all__ = ["MAX_MINUTES", "Encoded", "GoldenMismatch", "Outcome", "Rejected", "Runner", "Want"]
+__all__ = ["MAX_MINUTES", "Encoded", "Maker", "Outcome", "Rejected", "Runner"]
 
 WEEK_MINUTES = 10_080
 MAX_MINUTES = 2 * WEEK_MINUTES  # attention grows with the square of the length
 
 
-class GoldenMismatch(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
-    """The weights do not give the output that was computed from them in float64 when they were imported."""
-
-
 @dataclass(frozen=True)
-class Want:
-    """What is wanted of one week beside its embedding."""
+class Maker:
+    """What made an outcome: the digest of the weights, the engine and its precision."""
 
-    profile: bool = False
-    tokens: bool = False
+    sha256: str
+    engine: str
+    precision: Precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +51,16 @@ Outcome = Encoded | Rejected
 
 
 class Runner:
-    """One checkpoint on one engine; raises UnknownEngine for a name that does not exist."""
+    """One checkpoint on one engine; raises EngineError where the engine cannot be had."""
 
-    def __init__(self, checkpoint: Checkpoint, engine: str = "auto", threads: int | None = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, options: EngineOptions = DEFAULTS) -> None:
         self.checkpoint = checkpoint
-        self._engine = engines.engine(engine, checkpoint, threads)
+        self._engine = engines.engine(checkpoint, options)
 
     @property
-    def digest(self) -> str:
-        """The digest of the weights that answer."""
-        return self.checkpoint.digest
-
-    @property
-    def engine(self) -> str:
-        """The name of the engine that computes."""
-        return self._engine.name
+    def maker(self) -> Maker:
+        """What makes this runner's outcomes."""
+        return Maker(self.checkpoint.digest, self._engine.name, self._engine.precision)
 
     def run(self, weeks: Sequence[Floats] | Floats, wants: Sequence[Want]) -> list[Outcome]:
         """Encode N standardised ``weeks``, each (T,); weeks of one length are one stacked pass."""
@@ -101,39 +87,21 @@ class Runner:
     def _encode(self, weeks: Sequence[Floats], wants: Sequence[Want]) -> list[Encoded]:
         """Encode weeks of one length; what any of them wants is computed for all, and given to who asked."""
         stacked = np.stack(weeks).astype(np.float32, copy=False)  # (N, T)
-        profile, tokens = any(want.profile for want in wants), any(want.tokens for want in wants)
-        output = self._engine.run(stacked, profile=profile, tokens=tokens)
+        anyone = Want(any(want.profile for want in wants), any(want.tokens for want in wants))
+        output = self._engine.run(stacked, anyone)
         return [_row(output, row, want) for row, want in enumerate(wants)]
 
-    def warm(self) -> None:
-        """Encode one empty week, so that the first caller does not pay for start-up."""
-        self._engine.run(np.zeros((1, WEEK_MINUTES), np.float32), profile=True, tokens=False)
+    def warm(self, weeks: int = 1) -> None:
+        """Encode empty weeks in batches of up to ``weeks``, so that no caller pays for start-up."""
+        largest = max(1, min(weeks, self._engine.at_once))
+        sizes = {1 << power for power in range(largest.bit_length())} | {largest}
+        for size in sorted(sizes):
+            for want in (Want(), Want(profile=True)):
+                self._engine.run(np.zeros((size, WEEK_MINUTES), np.float32), want)
 
     def prove(self) -> None:
         """Compare with the checkpoint's golden within the engine's bound; raises GoldenMismatch."""
-        golden, name = self.checkpoint.golden, self.checkpoint.name
-        if golden is None:
-            raise GoldenMismatch(
-                f"{name}: no golden output; import it into the model store, which computes one"
-            )
-        found = self._engine.run(golden.weeks, profile=True, tokens=False)
-        bound = self._engine.bound
-        for part, got, expected, limit in (
-            ("pooled", found.pooled, golden.pooled, bound.pooled),
-            ("profile", found.profile, golden.profile, bound.profile),
-        ):
-            difference = _difference(got, expected)
-            if not difference <= limit:
-                detail = f"{part} differs by {difference:.1e}, {self.engine} may differ by {limit:.0e}"
-                raise GoldenMismatch(
-                    f"{name}: does not reproduce its golden output ({detail}); do not serve it"
-                )
-
-
-def _difference(found: Floats | None, expected: npt.NDArray[np.float64]) -> float:
-    if found is None or found.shape != expected.shape:
-        return float("inf")
-    return float(np.abs(found - expected).max())
+        gate.prove(self._engine, self.checkpoint)
 
 
 def _row(output: EngineOutput, row: int, want: Want) -> Encoded:

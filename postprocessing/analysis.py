@@ -381,6 +381,8 @@ class ModelProvenance(_Document):
     """Cohort behind it."""
     engine: str
     """What computed the network."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the network's attention."""
 
 
 class Provenance(_Document):

@@ -220,8 +220,10 @@ def _day_curves(clock_hours: FloatArray) -> FloatArray:
 def _fitted(curves: FloatArray, levels: FloatArray) -> Cosinor:
     if _is_constant(levels):
         return Cosinor(float(levels.mean()), 0.0, None, None)
-    (mesor, cosine, sine), *_ = np.linalg.lstsq(curves @ curves.T, curves @ levels, rcond=None)
-    residual = levels - np.array([mesor, cosine, sine]) @ curves
+    normal = np.array([[_dot(a, b) for b in curves] for a in curves])
+    right = np.array([_dot(a, levels) for a in curves])
+    (mesor, cosine, sine), *_ = np.linalg.lstsq(normal, right, rcond=None)
+    residual = levels - (mesor * curves[0] + cosine * curves[1] + sine * curves[2])
     spread = levels - levels.mean()
     amplitude = math.hypot(cosine, sine)
     peak = math.atan2(sine, cosine) * 24 / (2 * math.pi) % 24 % 24  # a tiny negative rounds up to 24 at first
@@ -229,8 +231,13 @@ def _fitted(curves: FloatArray, levels: FloatArray) -> Cosinor:
         mesor=float(mesor),
         amplitude=amplitude,
         acrophase=peak if amplitude > FLAT * float(levels.std()) else None,
-        r_squared=1 - float(residual @ residual / (spread @ spread)),
+        r_squared=1 - _dot(residual, residual) / _dot(spread, spread),
     )
+
+
+def _dot(a: FloatArray, b: FloatArray) -> float:
+    """Sum of products, in one order; that of BLAS, and so the last digit, depends on its threads."""
+    return float((a * b).sum())
 
 
 def _is_constant(levels: FloatArray) -> bool:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, get_type_hints
 
-__all__ = ["Profile", "Settings", "SettingsError"]
+from serving.cores import cores
+
+__all__ = ["Precision", "Profile", "Settings", "SettingsError"]
 
 _PREFIX = "PAT_"
 _EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
@@ -35,6 +37,13 @@ class Profile(StrEnum):
     PRODUCTION = "production"
 
 
+class Precision(StrEnum):
+    """What the network's attention is computed in; bf16 is for processors and GPUs that have it."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
 @dataclass(frozen=True)
 class Settings:
     """What an operator decides; the defaults serve the demonstration checkpoint on a laptop."""
@@ -45,9 +54,10 @@ class Settings:
     checkpoint: str = "pat-s-demo:latest"  # tag in the BentoML model store
     checkpoint_sha256: str = ""  # pins the content as well; empty trusts the tag's own digest
     engine: str = "auto"
+    precision: Precision = Precision.FP32
     api_workers: int = 1
     runner_workers: int = 1
-    runner_threads: int = 1
+    runner_threads: int = field(default_factory=cores)  # unless given: the cores, shared among the runners
     max_batch_size: int = 8
     max_latency_ms: int = 30_000  # BentoML sheds what it expects to be slower; it does not wait this long
     max_waiting_weeks: int = 256  # weeks admitted to the runner at a time, per API worker
@@ -61,7 +71,9 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read and check ``environ`` (default: the process's own)."""
         environ = os.environ if environ is None else environ
-        settings = cls(**_parse(environ, get_type_hints(cls)))
+        given = _parse(environ, get_type_hints(cls))
+        runners = max(1, given.get("runner_workers", cls.runner_workers))
+        settings = cls(**{"runner_threads": max(1, cores() // runners), **given})
         settings.check(environ)
         return settings
 
@@ -79,10 +91,9 @@ class Settings:
                 f"the {self.profile} profile serves protected health information without identity, "
                 "so PAT_HOST must be 127.0.0.1, ::1 or localhost"
             )
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name, value in vars(self).items():
             if isinstance(value, int) and value < 1:
-                raise SettingsError(f"{_variable(field.name)}: expected a whole number of at least 1")
+                raise SettingsError(f"{_variable(name)}: expected a whole number of at least 1")
 
 
 def _variable(name: str) -> str:

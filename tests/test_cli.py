@@ -34,7 +34,8 @@ def test_analyze_prints_an_analysis(capsys):
     analysis = json.loads(out)
     assert status == 0
     assert analysis["schema"] == "pat-analysis/1"
-    assert analysis["provenance"]["model"]["engine"] == "torch"
+    assert analysis["provenance"]["model"]["engine"] == "onnxruntime"
+    assert analysis["provenance"]["model"]["precision"] == "fp32"
 
 
 def test_analyze_writes_a_bundle(capsys, tmp_path):

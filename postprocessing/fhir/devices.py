@@ -51,6 +51,7 @@ def ai_device(frame: Frame, model: ModelProvenance) -> Resource:
         "weights-sha256": model.sha256,
         "pipeline": frame.analysis.provenance.pipeline,
         "engine": model.engine,
+        "precision": model.precision,
     }
     return {
         "resourceType": "Device",

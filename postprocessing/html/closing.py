@@ -132,7 +132,7 @@ def _makers(analysis: Analysis) -> Markup:
             ("PAT weights", f"{model.checkpoint} ({model.architecture}), {model.source}, {model.licence}"),
             ("Weights", joined(["SHA-256 ", element("code", model.sha256, class_="digest")])),
             ("Cohort of the scaling", model.scaling_cohort or "none"),
-            ("Engine", model.engine),
+            ("Engine", f"{model.engine}, {model.precision}"),
         ]
     kinds = dict.fromkeys(week.calibration for week in analysis.weeks)
     rows += [("Calibration", calibration_words(kind)) for kind in kinds]

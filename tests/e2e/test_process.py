@@ -5,10 +5,13 @@ import os
 import pickle
 import re
 import signal
+import statistics
 import subprocess
+import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 
@@ -120,9 +123,70 @@ def speaks_http(port):
     return True
 
 
-def test_only_the_runner_loads_torch(served):
-    loaded = [p for p in tree(served) if "libtorch" in Path(f"/proc/{p.pid}/maps").read_text()]
-    assert len(loaded) == 1
+def mapping(served, library):
+    """Processes of the server that have ``library`` in memory."""
+    return [p.pid for p in tree(served) if library in Path(f"/proc/{p.pid}/maps").read_text()]
+
+
+def test_only_the_runner_loads_the_engine_and_nobody_torch_or_onnx(served):
+    assert len(mapping(served, "onnxruntime_pybind11")) == 1
+    assert mapping(served, "libtorch") == []
+    assert mapping(served, "onnx_cpp2py") == []
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_another_engine_gives_the_same_numbers_under_its_own_name(home, served, week, engine):
+    with served.client() as client:
+        expected = client.post("/analyze", json=week).json()
+    with serve(home, {"PAT_ENGINE": engine}) as running, running.client() as client:
+        found = client.post("/analyze", json=week).json()
+        assert len(mapping(running, "libtorch")) == (engine == "torch")
+    assert (found["provenance"]["model"].pop("engine"), expected["provenance"]["model"].pop("engine")) == (
+        engine,
+        "onnxruntime",
+    )
+    ours, theirs = (np.array(answer["weeks"][0].pop("embedding")) for answer in (found, expected))
+    assert np.abs(ours - theirs).max() < 2e-5
+    assert found == expected
+
+
+def test_an_engine_that_cannot_compute_as_asked_is_not_ready(home, week):
+    with serve(home, {"PAT_PRECISION": "bf16", "PAT_ENGINE": "onnxruntime"}, wait_ready=False) as running:
+        assert unready(running, week)
+        assert "computes in fp32 only" in running.log.read_text()
+
+
+def test_a_lone_call_after_a_burst_does_not_wait_for_others(served, week):
+    with served.client() as client:
+
+        def seconds():
+            began = time.perf_counter()
+            assert client.post("/analyze", json=week).status_code == 200
+            return time.perf_counter() - began
+
+        undisturbed = statistics.median(seconds() for _ in range(15))
+        extra = []
+        for _ in range(3):
+            asyncio.run(load(served.url, week, 100, 16))
+            time.sleep(1)
+            extra.append(seconds() - undisturbed)
+    assert min(extra) < 0.015
+
+
+def test_the_queue_and_its_batches_are_measured_in_weeks():
+    rows = [[0.0] * 1260] * 20
+    with home_with_demo_weights() as home, serve(home) as running, running.client() as client:
+        assert client.post("/embed", json={"weeks": rows, "standardized": True}).status_code == 200
+        assert metric(client, "pat_batch_weeks_sum") == 20
+        assert metric(client, "pat_batch_weeks_count") == 3  # of at most 8 weeks
+        assert metric(client, "pat_queue_weeks") == 0
+        assert metric(client, "pat_batch_wait_seconds_count") > 0
+        assert metric(client, "pat_batch_seconds_sum") > 0
+
+
+def metric(client, name):
+    (line,) = [line for line in client.get("/metrics").text.splitlines() if re.match(rf"{name}[ {{]", line)]
+    return float(line.rsplit(" ", 1)[1])
 
 
 def test_the_service_stops_cleanly(home):

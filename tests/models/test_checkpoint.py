@@ -16,6 +16,7 @@ from models.checkpoint import (
     CheckpointProvenance,
     load,
     save,
+    save_folded,
 )
 from models.config import CONFIGS
 from models.heads import Head
@@ -42,7 +43,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def folder(whole, tmp_path):
-    save(whole, tmp_path / "pat")
+    save_folded(whole, tmp_path / "pat")
     return tmp_path / "pat"
 
 
@@ -57,6 +58,8 @@ def test_what_is_saved_comes_back_bit_for_bit(whole, folder):
     assert back.digest == whole.digest
     assert back.scaling.digest == whole.scaling.digest
     assert back.weights.keys() == whole.weights.keys()
+    assert vars(back)["graph"] == whole.graph  # read, not made again
+    assert all(np.array_equal(vars(back)["folded"][name], array) for name, array in whole.folded.items())
     for name, array in whole.weights.items():
         assert array.tobytes() == back.weights[name].tobytes()
     for part in ("weeks", "pooled", "profile"):
@@ -64,9 +67,29 @@ def test_what_is_saved_comes_back_bit_for_bit(whole, folder):
 
 
 def test_saving_twice_gives_the_same_bytes(whole, folder, tmp_path):
-    save(whole, tmp_path / "again")
+    save_folded(whole, tmp_path / "again")
     for name in (CARD, *FILES):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_folder_without_the_folded_form_is_the_same_checkpoint(whole, tmp_path):
+    save(whole, tmp_path / "bare")
+    assert not (tmp_path / "bare" / "folded.safetensors").exists()
+    back = load(tmp_path / "bare", whole.digest)
+    assert back.graph == whole.graph
+    for name, array in whole.folded.items():
+        assert array.tobytes() == back.folded[name].tobytes()
+
+
+@pytest.mark.parametrize("file", ["folded.safetensors", "encoder.onnx"])
+def test_another_folded_form_is_refused_even_if_the_card_agrees(folder, file):
+    data = bytearray((folder / file).read_bytes())
+    data[-1] ^= 1
+    (folder / file).write_bytes(data)
+    entry = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    edited(folder, lambda card: card["files"].update({file: entry}))
+    with pytest.raises(CheckpointError, match=r"expected content .*checkpoint\.json"):
+        load(folder)
 
 
 def test_saving_over_another_checkpoint_leaves_nothing_of_it(whole, folder):
@@ -147,7 +170,10 @@ def edited(folder, change):
         (lambda card: card.update(heads=[]), r"tensor heads\.imported.* not part of this architecture"),
         (lambda card: card.update(scaling=None), "scaling: expected in the card and as a file"),
         (lambda card: card["scaling"].update(n=201), "expected content .*checkpoint.json"),
+        (lambda card: card.update(format="pat-checkpoint/1"), "format"),
         (lambda card: card["files"].pop("weights.safetensors"), "files: expected"),
+        (lambda card: card["files"].pop("folded.safetensors"), "expected folded.* encoder.onnx, or neither"),
+        (lambda card: card["files"].pop("encoder.onnx"), "expected folded.* encoder.onnx, or neither"),
         (lambda card: card["files"].update({"../x": {"bytes": 1, "sha256": ""}}), "files: expected"),
         (lambda card: card.update(digest="0" * 64), "expected content 0000"),
     ],
@@ -257,8 +283,8 @@ def test_a_head_that_is_not_there_is_refused(whole):
 def test_a_scaling_that_no_cohort_can_have_is_refused(whole, folder):
     arrays = {"mean": whole.scaling.mean, "sd": np.zeros(10_080)}
     data = safetensors.numpy.save(arrays)
-    (folder / FILES[1]).write_bytes(data)
+    (folder / "scaling.safetensors").write_bytes(data)
     file = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    edited(folder, lambda card: card["files"].update({FILES[1]: file}))
+    edited(folder, lambda card: card["files"].update({"scaling.safetensors": file}))
     with pytest.raises(CheckpointError, match=r"scaling\.safetensors: scaling sd"):
         load(folder)

@@ -5,8 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from pat_runner.engines import Want
 from pat_runner.hop import decode_item, decode_outcome, encode_item, encode_outcome
-from pat_runner.runner import Encoded, Rejected, Want
+from pat_runner.runner import Encoded, Maker, Rejected
+
+MAKER = Maker("abc", "onnxruntime", "fp32")
 
 
 def over_the_wire(document):
@@ -21,21 +24,21 @@ def test_an_item_arrives_bit_for_bit(want):
     assert wanted == want
 
 
-def test_an_outcome_arrives_bit_for_bit_with_the_digest_of_its_weights():
+def test_an_outcome_arrives_bit_for_bit_with_what_made_it():
     random = np.random.default_rng(0)
     pooled, profile, tokens = (random.normal(size=s).astype(np.float32) for s in (96, 5, (5, 96)))
     sent = Encoded(pooled, profile, tokens)
-    got, digest = decode_outcome(over_the_wire(encode_outcome(sent, "abc")))
-    assert digest == "abc"
+    got, maker = decode_outcome(over_the_wire(encode_outcome(sent, MAKER)))
+    assert maker == MAKER
     for part in ("pooled", "profile", "tokens"):
         assert np.array_equal(getattr(got, part), getattr(sent, part))
 
 
 def test_what_was_not_wanted_stays_absent():
-    got, _ = decode_outcome(over_the_wire(encode_outcome(Encoded(np.zeros(96, np.float32)), "abc")))
+    got, _ = decode_outcome(over_the_wire(encode_outcome(Encoded(np.zeros(96, np.float32)), MAKER)))
     assert (got.profile, got.tokens) == (None, None)
 
 
 def test_a_refusal_arrives_with_its_reason():
     refusal = Rejected("not_finite", "expected finite values")
-    assert decode_outcome(over_the_wire(encode_outcome(refusal, "abc"))) == (refusal, None)
+    assert decode_outcome(over_the_wire(encode_outcome(refusal, MAKER))) == (refusal, None)

@@ -48,7 +48,7 @@ def scaling():
 
 
 def card(scaling=None):
-    return ModelCard("pat-s:1", "0" * 64, "PAT-S", 18, "test", "none", scaling, "torch")
+    return ModelCard("pat-s:1", "0" * 64, "PAT-S", 18, "test", "none", scaling, "onnxruntime", "fp32")
 
 
 async def test_every_complete_week_reaches_the_runner_in_one_call():

@@ -7,12 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.checkpoint import golden_weeks
 from models.pat import golden
-from pat_runner import engines
-from pat_runner.engines import UnknownEngine
-from pat_runner.engines.torch import FLOAT32_BOUND, MINUTES_AT_ONCE
-from pat_runner.runner import MAX_MINUTES, Encoded, GoldenMismatch, Rejected, Runner, Want
+from pat_runner.engines import FLOAT32, EngineOptions, Want
+from pat_runner.gate import GoldenMismatch
+from pat_runner.runner import MAX_MINUTES, Encoded, Maker, Rejected, Runner
 from tests.models.keras_files import checkpoint
 from tests.shared import ROOT
 
@@ -31,15 +29,15 @@ def runner(proven):
 class Spy:
     """An engine that remembers the shapes it was given."""
 
-    name, bound = "spy", FLOAT32_BOUND
+    name, precision, bound, at_once = "spy", "fp32", FLOAT32, 4
 
     def __init__(self, inner):
         self.inner, self.shapes, self.wants = inner, [], []
 
-    def run(self, weeks, *, profile, tokens):
+    def run(self, weeks, want):
         self.shapes.append(weeks.shape)
-        self.wants.append((profile, tokens))
-        return self.inner.run(weeks, profile=profile, tokens=tokens)
+        self.wants.append(want)
+        return self.inner.run(weeks, want)
 
 
 @pytest.fixture
@@ -94,7 +92,7 @@ def test_weeks_of_several_lengths_are_one_pass_each_and_keep_their_order(spied, 
 
 def test_each_gets_what_it_asked_for_and_no_more(spied):
     plain, profile, tokens = spied.run(weeks(3), [PLAIN, PROFILE, TOKENS])
-    assert spied._engine.wants == [(True, True)]
+    assert spied._engine.wants == [EVERYTHING]
     assert (plain.profile, plain.tokens, profile.tokens, tokens.profile) == (None, None, None, None)
     assert profile.profile.shape == (70,)
     assert tokens.tokens.shape == (70, 96)
@@ -102,7 +100,7 @@ def test_each_gets_what_it_asked_for_and_no_more(spied):
 
 def test_nothing_is_computed_that_nobody_wants(spied):
     spied.run(weeks(2), [PLAIN] * 2)
-    assert spied._engine.wants == [(False, False)]
+    assert spied._engine.wants == [PLAIN]
 
 
 def test_a_bad_week_among_good_ones_harms_only_itself(spied, runner):
@@ -129,15 +127,14 @@ def test_no_weeks_give_no_outcomes(spied):
     assert spied._engine.shapes == []
 
 
-def test_the_engine_takes_few_weeks_at_once(proven):
-    from pat_runner.engines.torch import load
-
-    engine, seen = load(proven, None), []
-    engine._model.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0].shape[0]))
-    output = engine.run(weeks(9, 10_080), profile=False, tokens=False)
-    assert seen == [4, 4, 1]
-    assert MINUTES_AT_ONCE == 4 * 10_080
-    assert output.pooled.shape == (9, 96)
+def test_warming_up_runs_every_batch_size_an_engine_takes_at_once_with_and_without_profile(spied):
+    spied.warm(6)
+    assert spied._engine.shapes == [(n, 10_080) for n in (1, 1, 2, 2, 4, 4)]
+    assert spied._engine.wants == [PLAIN, PROFILE] * 3
+    spied._engine.shapes.clear()
+    spied._engine.at_once = 1
+    spied.warm(6)
+    assert spied._engine.shapes == [(1, 10_080)] * 2
 
 
 # Proof
@@ -166,8 +163,8 @@ def test_an_engine_that_answers_nan_is_a_mismatch(proven):
     broken = Runner(proven)
 
     class Broken(Spy):
-        def run(self, weeks, *, profile, tokens):
-            output = super().run(weeks, profile=profile, tokens=tokens)
+        def run(self, weeks, want):
+            output = super().run(weeks, want)
             return replace(output, pooled=np.full_like(output.pooled, np.nan))
 
     broken._engine = Broken(broken._engine)
@@ -180,27 +177,13 @@ def test_without_a_golden_nothing_is_proven(proven):
         Runner(replace(proven, golden=None)).prove()
 
 
-def test_the_bound_leaves_room_but_not_much(proven):
-    output = engines.engine("torch", proven).run(golden_weeks(), profile=True, tokens=False)
-    assert np.abs(output.pooled - proven.golden.pooled).max() < FLOAT32_BOUND.pooled / 5
-    assert np.abs(output.profile - proven.golden.profile).max() < FLOAT32_BOUND.profile / 2
+def test_a_runner_says_what_makes_its_outcomes(proven):
+    assert Runner(proven).maker == Maker(proven.digest, "onnxruntime", "fp32")
+    assert Runner(proven, EngineOptions("torch")).maker == Maker(proven.digest, "torch", "fp32")
 
 
-# Engines
-
-
-def test_auto_is_an_engine_by_name(proven):
-    assert Runner(proven, engine="auto").engine == Runner(proven, engine="torch", threads=1).engine == "torch"
-    assert Runner(proven).digest == proven.digest
-
-
-def test_an_unknown_engine_is_refused_with_the_names(proven):
-    with pytest.raises(UnknownEngine, match="engine tensorflow: expected one of auto, torch"):
-        Runner(proven, engine="tensorflow")
-
-
-def test_the_runner_is_imported_without_torch():
+def test_the_runner_is_imported_without_torch_and_onnx():
     rooms = "pat_runner.runner, pat_runner.embed, models.store, models.download"
-    code = f"import sys, {rooms}; print('torch' in sys.modules)"
+    code = f"import sys, {rooms}; print([name for name in ('torch', 'onnx') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == "[]\n"

@@ -203,6 +203,7 @@ def test_the_ai_device_names_weights_pipeline_and_engine() -> None:
         "weights-sha256": "cd" * 32,
         "pipeline": "pat-service/0.1.0",
         "engine": "onnxruntime",
+        "precision": "fp32",
     }
 
 

@@ -1,0 +1,85 @@
+"""BentoML's adaptive batching without its waits: a batch starts as soon as the runner is free.
+
+BentoML holds a call back for as long as it learned, under load, that calls wait; its mean of the last
+batches forgets slowly, so a lone call after a burst pays for the burst. It also trains itself on the first
+calls, forcing them into batches of one, two and three, and while a batch is under way it looks at its queue
+a thousand times a second. None of that is needed: one batch is in flight at a time, so what arrives
+meanwhile is the next batch by itself.
+
+BentoML has no setting for this. ``install`` puts the dispatcher below in the place of BentoML's; what it
+relies on of the pinned version is written down in tests/api/test_dispatch.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from _bentoml_impl.server import app
+from bentoml._internal.marshal.dispatcher import CorkDispatcher, Job
+
+if TYPE_CHECKING:
+    from serving.telemetry import BatchTelemetry
+
+__all__ = ["PromptDispatcher", "install"]
+
+Jobs = tuple[Job[Any, Any], ...]
+
+
+class PromptDispatcher(CorkDispatcher[Any, Any]):
+    """Starts a batch of all that waits, up to the largest batch, whenever none is in flight."""
+
+    @cached_property
+    def _telemetry(self) -> BatchTelemetry:
+        from serving.telemetry import BatchTelemetry  # noqa: PLC0415  # asks at import where metrics go
+
+        return BatchTelemetry()
+
+    async def controller(self) -> None:
+        """Dispatch for as long as the process lives."""
+        while True:
+            async with self._wake_event:
+                await self._wake_event.wait_for(lambda: self._queue and self._sema.sema > 0)
+            self._drop_the_late()
+            jobs: Jobs = tuple(self._get_inputs())
+            if jobs:
+                self._sema.sema -= 1  # outbound_call gives it back
+                self._batch = asyncio.create_task(self.outbound_call(jobs))
+
+    def _drop_the_late(self) -> None:
+        """Leave out calls that nobody waits for any more, and refuse (503) those beyond the longest wait."""
+        waiting, oldest = list(self._queue), time.time() - self.max_latency
+        self._queue.clear()
+        for job in waiting:
+            if job.enqueue_time < oldest:
+                job.future.cancel()
+            elif not job.future.done():
+                self._queue.append(job)
+
+    async def inbound_call(self, data: Any) -> Any:
+        """Queue one call and wait for its answer."""
+        self._telemetry.queued(self._waiting() + self.get_batch_size(data))
+        return await super().inbound_call(data)
+
+    async def outbound_call(self, inputs_info: Jobs, training: bool = False) -> None:
+        """Run one batch, then wake the controller for the next."""
+        began = time.time()
+        weeks = sum(self.get_batch_size(job.data) for job in inputs_info)
+        self._telemetry.started(weeks, [began - job.enqueue_time for job in inputs_info])
+        self._telemetry.queued(self._waiting())
+        try:
+            await super().outbound_call(inputs_info, training=training)
+        finally:
+            self._telemetry.ended(time.time() - began)
+            async with self._wake_event:
+                self._wake_event.notify_all()
+
+    def _waiting(self) -> int:
+        return sum(self.get_batch_size(job.data) for job in self._queue)
+
+
+def install() -> None:
+    """Let every batchable method of this process be dispatched promptly; call before a service starts."""
+    app.CorkDispatcher = PromptDispatcher

@@ -1,0 +1,49 @@
+"""What Prometheus is told of the runner's batches: weeks, never whose.
+
+Every process of a server writes to files of its own, which the entry's ``/metrics`` adds up; a queue is the
+sum over the runners that live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge, Histogram
+
+__all__ = ["BatchTelemetry"]
+
+_WEEKS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+
+
+class BatchTelemetry:
+    """Batch size, waiting time and queue depth of one runner process; counted in weeks, not calls."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._batch = Histogram("pat_batch_weeks", "Weeks in a batch", buckets=_WEEKS, registry=registry)
+        self._wait = Histogram(
+            "pat_batch_wait_seconds", "Wait of a call before its batch", buckets=_SECONDS, registry=registry
+        )
+        self._seconds = Histogram(
+            "pat_batch_seconds", "Time that a batch took", buckets=_SECONDS, registry=registry
+        )
+        self._queue = Gauge(
+            "pat_queue_weeks",
+            "Weeks that wait for a batch",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+
+    def queued(self, weeks: int) -> None:
+        """Say how many weeks wait."""
+        self._queue.set(weeks)
+
+    def started(self, weeks: int, waits_seconds: Sequence[float]) -> None:
+        """Say that a batch begins, and how long each of its calls waited."""
+        self._batch.observe(weeks)
+        for wait in waits_seconds:
+            self._wait.observe(wait)
+
+    def ended(self, seconds: float) -> None:
+        """Say how long a batch took."""
+        self._seconds.observe(seconds)

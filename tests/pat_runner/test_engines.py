@@ -1,0 +1,204 @@
+"""Every engine is the same function: as Keras computes it, as plain numpy does, alone and in company."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.weights import seeded
+from models.checkpoint import save_folded
+from models.config import CONFIGS
+from models.golden import panel_weeks
+from models.keras_import import import_keras
+from models.pat import golden
+from pat_runner import engines
+from pat_runner.engines import (
+    ENGINES,
+    EngineOptions,
+    EngineUnavailable,
+    UnknownEngine,
+    Want,
+    chosen,
+    engine,
+)
+from pat_runner.engines.torch import FoldedEncoder, TorchEngine
+from pat_runner.gate import compare, prove
+from tests.models.keras_files import checkpoint, keras_arrays, naive
+from tests.shared import ROOT, shared
+
+REFERENCE = "data/pat-reference"
+SIZES = {"pat_s_ref": 1, "pat_m_ref": 2, "pat_l_ref": 4, "pat_conv_s_ref": 1}  # layers
+EVERYTHING = Want(profile=True, tokens=True)
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    return checkpoint(tmp_path_factory.mktemp("engines"))
+
+
+# Right
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("size", SIZES)
+def test_every_engine_equals_keras(name, size):
+    weeks = np.load(shared(f"{REFERENCE}/inputs.npy"))
+    loaded = engine(import_keras(shared(f"{REFERENCE}/{size}.h5")), EngineOptions(name))
+    output = loaded.run(weeks, EVERYTHING)
+    with np.load(shared(f"{REFERENCE}/golden_{size}.npz")) as expected:
+        patches = expected["encoder_output_patch_index"]
+        tokens = np.abs(output.tokens[:, patches] - expected["encoder_output"])
+        profile = expected[f"attn_profile_layer{SIZES[size]}"]
+        assert np.abs(output.pooled - expected["pooled"]).max() < 2e-5
+    assert np.abs(output.profile - profile).max() < 1e-6
+    assert tokens[:3].max() < 2e-4
+    assert tokens[3].max() < 1.5e-3
+    assert np.abs(loaded.run(weeks, Want()).pooled - output.pooled).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("size", CONFIGS)
+def test_every_engine_equals_plain_numpy_in_every_size(tmp_path, name, size):
+    weeks = panel_weeks()[:, :1260]
+    tokens, profile = naive(keras_arrays(size), CONFIGS[size], weeks)
+    output = engine(checkpoint(tmp_path, size), EngineOptions(name)).run(weeks, EVERYTHING)
+    assert np.abs(output.pooled - tokens.mean(axis=1)).max() < 2e-5
+    assert np.abs(output.profile - profile).max() < 1e-6
+    assert np.abs(output.tokens - tokens).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_row_of_a_batch_is_the_week_alone_and_threads_change_nothing(own, name):
+    weeks = panel_weeks()[:5]
+    together = engine(own, EngineOptions(name, threads=2)).run(weeks, EVERYTHING)
+    single = engine(own, EngineOptions(name))
+    for row, week in enumerate(weeks):
+        alone = single.run(week[None], EVERYTHING)
+        assert np.abs(alone.pooled[0] - together.pooled[row]).max() < 1e-5
+        assert np.abs(alone.profile[0] - together.profile[row]).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_outputs_are_what_was_wanted_in_float32_and_belong_to_the_caller(own, name):
+    loaded, weeks = engine(own, EngineOptions(name)), panel_weeks()[:2, :360]
+    plain, profiled = loaded.run(weeks, Want()), loaded.run(weeks, Want(profile=True))
+    before = (plain.pooled.copy(), profiled.profile.copy())
+    everything = loaded.run(weeks[::-1].copy(), EVERYTHING)  # must not write into earlier answers
+    assert (plain.profile, plain.tokens, profiled.tokens) == (None, None, None)
+    assert np.array_equal(plain.pooled, before[0])
+    assert np.array_equal(profiled.profile, before[1])
+    assert everything.profile.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+    arrays = (everything.pooled, everything.profile, everything.tokens)
+    assert [array.shape for array in arrays] == [(2, 96), (2, 20), (2, 20, 96)]
+    assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("minutes", [18, 36, 4320, 20_160])
+def test_any_length_of_whole_patches_is_encoded(own, name, minutes):
+    weeks = np.random.default_rng(0).normal(size=(1, minutes)).astype(np.float32)
+    tokens, profile = naive(keras_arrays("PAT-S"), CONFIGS["PAT-S"], weeks)
+    output = engine(own, EngineOptions(name)).run(weeks, EVERYTHING)
+    assert np.abs(output.tokens - tokens).max() < 2e-4
+    assert np.abs(output.profile - profile).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_bf16_is_within_its_bound_or_refused(own, name):
+    """Which of the two depends on the machine; a quiet float32 under the name of bf16 is neither."""
+    try:
+        loaded = engine(own, EngineOptions(name, "bf16"))
+    except EngineUnavailable as error:
+        assert "bf16" in str(error)  # noqa: PT017  # both ways are right
+    else:
+        assert (loaded.precision, loaded.bound.centred) == ("bf16", 1e-3)
+        exact = engine(own, EngineOptions(name)).run(panel_weeks(), Want())
+        assert 0 < np.abs(loaded.run(panel_weeks(), Want()).pooled - exact.pooled).max() < 0.1
+
+
+# Chosen
+
+
+def test_without_a_gpu_auto_is_onnx_runtime(monkeypatch):
+    monkeypatch.setattr(engines, "_has_gpu", lambda: False)
+    assert chosen("auto") == "onnxruntime"
+
+
+def test_with_a_gpu_auto_is_torch_if_its_build_knows_cuda(monkeypatch, tmp_path):
+    monkeypatch.setattr(engines, "_GPUS", tmp_path)
+    assert chosen("auto") == "onnxruntime"
+    (tmp_path / "0000:01:00.0").mkdir()
+    monkeypatch.setattr(engines, "_torch_knows_cuda", lambda: True)
+    assert chosen("auto") == "torch"
+    monkeypatch.setattr(engines, "_torch_knows_cuda", lambda: False)
+    assert chosen("auto") == "onnxruntime"
+
+
+def test_the_build_of_torch_is_told_without_importing_it():
+    asked = "engines._torch_knows_cuda(), 'torch' in sys.modules"
+    code = f"import sys; from pat_runner import engines; print({asked})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(torch.version.cuda is not None), "False"]
+
+
+def test_an_unknown_engine_is_refused_with_the_names(own):
+    with pytest.raises(
+        UnknownEngine, match="engine tensorflow: expected one of auto, onnxruntime, torch, open"
+    ):
+        engine(own, EngineOptions("tensorflow"))
+
+
+def test_an_engine_whose_library_is_missing_says_so(own, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "pat_runner.engines.openvino", raising=False)
+    with pytest.raises(EngineUnavailable, match=r"openvino: its library is not installed \(openvino\)"):
+        engine(own, EngineOptions("openvino"))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_only_torch_loads_torch_and_none_loads_onnx(tmp_path, name):
+    """With a stored checkpoint, as a serving process has it."""
+    code = (
+        "import sys; from pathlib import Path; from models.checkpoint import load;"
+        "from pat_runner.engines import *; from pat_runner.runner import Runner;"
+        f"Runner(load(Path({str(tmp_path)!r})), EngineOptions({name!r})).warm();"
+        "print([name for name in ('torch', 'onnx') if name in sys.modules])"
+    )
+    save_folded(checkpoint(tmp_path), tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(["torch"] if name == "torch" else [])
+
+
+# PyTorch in bf16 and on CUDA
+
+
+@pytest.mark.parametrize("size", ["PAT-S", "PAT-M"])
+def test_bf16_attention_is_within_its_bound_where_attention_is_ordinary(size):
+    """The arithmetic of the CUDA engine in bf16, on whatever is here: only slower without such a GPU."""
+    made = seeded(size)
+    proven = made.with_golden(golden(made))
+    loaded = TorchEngine(FoldedEncoder(proven, torch.device("cpu"), torch.bfloat16), "bf16")
+    found = compare(loaded, proven)
+    assert found.outside(loaded.bound) == []
+    assert found.worst("centred") < 1e-3
+    assert 0 < found.worst("probability") < 0.01
+
+
+@CUDA
+@pytest.mark.cuda
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("size", ["PAT-S", "PAT-L"])
+def test_cuda_is_within_its_bound_in_every_batch_size(tmp_path, size, precision):
+    made = checkpoint(tmp_path, size)
+    proven = made.with_golden(golden(made))
+    loaded = engine(proven, EngineOptions("torch", precision))
+    prove(loaded, proven)
+    weeks = np.tile(panel_weeks(), (33, 1))[:260]  # beyond what one pass takes
+    whole = loaded.run(weeks, EVERYTHING)
+    for n in (1, 3, 8):
+        part = loaded.run(weeks[:n], EVERYTHING)
+        assert np.abs(part.pooled - whole.pooled[:n]).max() < loaded.bound.pooled
+    assert whole.pooled.shape == (260, 96)
