@@ -89,6 +89,9 @@ def _add_analyze(commands: Any) -> None:
     parser.add_argument("--scorer", choices=SCORERS, help="sleep/wake scorer (default: by the unit)")
     _add_sleep(parser)
     parser.add_argument(
+        "--no-clinical", action="store_true", help="leave out sleep, rhythm and activity: PAT's weeks only"
+    )
+    parser.add_argument(
         "--profile", action="store_true", help="add the attention each part of a week receives"
     )
     parser.add_argument(
@@ -294,6 +297,7 @@ async def _analysis(recording: Recording, arguments: Arguments) -> Analysis:
     scorer = None if arguments.scorer is None else SleepScorer(arguments.scorer)
     options = AnalyzeOptions(
         wear=WearMode(arguments.wear),
+        clinical=not arguments.no_clinical,
         profile=arguments.profile or arguments.format == "html",  # the report draws it
         scorer=scorer,
         threshold=arguments.threshold,

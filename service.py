@@ -7,9 +7,7 @@ import logging
 from collections.abc import Awaitable
 from typing import Any
 
-import aiohttp
 import bentoml
-from bentoml.exceptions import BentoMLException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
@@ -17,19 +15,18 @@ from api import dispatch
 from api.app import build
 from api.desk import Desk, FhirWish
 from api.problems import ForeignErrors, answer, problem
+from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
 from api.requests import EmbedRequest, ExplainRequest, FhirRequest, RecordingRequest
 from api.v1 import FHIR_JSON
 from models import store
 from models.checkpoint import Checkpoint, CheckpointError
 from pat_runner import hop
 from pat_runner.account import ModelCard
-from pat_runner.engines import EngineError, EngineOptions, Want
+from pat_runner.engines import EngineError, EngineOptions
 from pat_runner.gate import GoldenMismatch
-from pat_runner.pipeline import FloatWeeks, RunnerUnavailable
-from pat_runner.runner import Maker, Outcome, Runner
+from pat_runner.runner import Runner
 from postprocessing import fhir
 from serving import logs
-from serving.admission import Admission, Overloaded
 from serving.limits import BodyLimits, Door, JsonOnly, LoopbackOnly
 from serving.settings import Settings
 
@@ -47,8 +44,9 @@ _JSON_DOOR = Door(
     SETTINGS.json_body_bytes, json_only=True, larger="send larger recordings to POST /v1/recordings:analyze"
 )
 _RAW_DOOR = Door(SETTINGS.raw_body_bytes, json_only=False, larger="larger files go through the pat command")
+_WEEKS_DOOR = Door(SETTINGS.embed_body_bytes, json_only=False, larger="send fewer weeks at a time")
 _DOORS = {f"/{verb}": _JSON_DOOR for verb in ("analyze", "analyze_fhir", "embed", "explain")}
-_UNAVAILABLE = "unavailable"
+_DOORS["/v1/embed"] = _WEEKS_DOOR
 
 
 def _refusal(status: int, code: str, detail: str) -> ASGIApp:
@@ -68,6 +66,11 @@ def _checkpoint() -> tuple[str, Checkpoint]:
     threads=1,
     traffic={"timeout": SETTINGS.timeout_seconds},
     runner_connection={"max_requests": 10**9, "max_age": 1e9},  # else BentoML closes sessions under way
+    logging={
+        "access": {"enabled": False}
+    },  # the entry logs and counts each request; of the hop, batches count
+    metrics={"enabled": False},
+    tracing={"excluded_urls": ".*"},
 )
 class PatRunner:
     """Owns the weights; ready once they are loaded, warm, and reproduce their golden output."""
@@ -88,12 +91,15 @@ class PatRunner:
         return self._runner is not None
 
     @bentoml.api(
-        batchable=True, max_batch_size=SETTINGS.max_batch_size, max_latency_ms=SETTINGS.max_latency_ms
+        batchable=True,
+        max_batch_size=SETTINGS.max_batch_size,
+        max_latency_ms=SETTINGS.max_latency_ms,
+        output_spec=dispatch.Documents,
     )
     def run(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Encode a batch of items (see pat_runner.hop); one outcome per item, nothing raises."""
         if self._runner is None:
-            return [{"rejected": _UNAVAILABLE, "detail": "the pinned weights are missing or damaged"}] * len(
+            return [{"rejected": UNAVAILABLE, "detail": "the pinned weights are missing or damaged"}] * len(
                 items
             )
         weeks, wants = zip(*map(hop.decode_item, items), strict=True)
@@ -106,46 +112,6 @@ def _proven(checkpoint: Checkpoint) -> Runner:
     runner.prove()
     runner.warm(SETTINGS.max_batch_size)
     return runner
-
-
-class RemoteRunner:
-    """The runner service as a RunnerPort: admission first, one retry, the pinned weights or nothing."""
-
-    def __init__(self, service: Any, pinned: Maker | None) -> None:
-        self._service = service
-        self._pinned = pinned
-        self._admission = Admission(SETTINGS.max_waiting_weeks)
-
-    async def run(self, weeks: FloatWeeks, want: Want) -> list[Outcome]:
-        """Encode ``weeks`` (N, T); raises Overloaded or RunnerUnavailable."""
-        with self._admission.admit(len(weeks)):
-            documents = await self._call([hop.encode_item(week, want) for week in weeks])
-        return [self._checked(document) for document in documents]
-
-    async def _call(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        try:
-            return await self._once(items)
-        except aiohttp.ClientConnectionError:  # encoding is idempotent, so one more try is safe
-            return await self._once(items)
-
-    async def _once(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        try:
-            answered: list[dict[str, Any]] = await self._service.to_async.run(items)
-        except BentoMLException as error:
-            if error.error_code.value in (429, 503):
-                raise Overloaded from error
-            raise
-        return answered
-
-    def _checked(self, document: dict[str, Any]) -> Outcome:
-        if document.get("rejected") == _UNAVAILABLE:
-            raise RunnerUnavailable(document["detail"])
-        outcome, maker = hop.decode_outcome(document)
-        if maker is not None and maker != self._pinned:
-            raise RunnerUnavailable(
-                "the runner has other weights or another engine than this process expects"
-            )
-        return outcome
 
 
 @bentoml.service(
@@ -170,13 +136,18 @@ class PatService:
         self.runner.to_async.media_type = "application/json"  # the hop never unpickles, in either direction
         model = _model()
         pinned = model.maker if isinstance(model, ModelCard) else None
-        self.desk = Desk(SETTINGS, RemoteRunner(self.runner, pinned), model)
+        limits = RunnerLimits(SETTINGS.max_batch_size, SETTINGS.max_waiting_weeks)
+        self.desk = Desk(SETTINGS, RemoteRunner(self._hop, pinned, limits), model)
         fhir.warm()
         log.info("profile %s: no authentication, loopback only", SETTINGS.profile)
 
     def __is_ready__(self) -> bool:
         """Whether this process knows the pinned weights; BentoML asks the runner as well."""
         return isinstance(self.desk.model, ModelCard)
+
+    async def _hop(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        answered: list[dict[str, Any]] = await self.runner.to_async.run(items)
+        return answered
 
     @bentoml.api
     async def analyze(self, recording: RecordingRequest, /) -> dict[str, Any]:
@@ -193,7 +164,7 @@ class PatService:
     @bentoml.api
     async def embed(self, request: EmbedRequest, /) -> dict[str, Any]:
         """Encode weeks, standardised by the caller or raw."""
-        embedded: dict[str, Any] = await self._answered(self.desk.embed(request))
+        embedded: dict[str, Any] = await self._answered(self._embed(request))
         return embedded
 
     @bentoml.api
@@ -217,6 +188,10 @@ class PatService:
         wish = FhirWish(request.return_, request.subject)
         bundle = await self.desk.bundle(recording, request.options.chosen(recording), wish)
         return JSONResponse(bundle, media_type=FHIR_JSON)
+
+    async def _embed(self, request: EmbedRequest) -> Response:
+        order = await asyncio.to_thread(request.order)
+        return JSONResponse((await self.desk.embed(order)).document())
 
     async def _explain(self, request: ExplainRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)

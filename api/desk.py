@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from api.requests import EmbedRequest
+from api.weeks import Embedded, EmbedOrder, prepared
 from models.checkpoint import CheckpointError
 from pat_runner.account import AnalyzeOptions, ModelCard
-from pat_runner.engines import Want
-from pat_runner.pipeline import (
-    MAX_MISSING_FRACTION,
-    RunnerPort,
-    RunnerUnavailable,
-    analyze,
-    explain,
-    shortest,
-)
-from pat_runner.runner import Encoded, Outcome
+from pat_runner.pipeline import RunnerPort, RunnerUnavailable, analyze, explain
 from postprocessing import fhir, report
 from postprocessing.analysis import Analysis
 from postprocessing.explanation import Explanation
-from preprocessing.recording import Recording, RecordingError, Refusal
-from preprocessing.scaling import WEEK_MINUTES, Calibration, per_recording
-from preprocessing.units import Device, Unit, WearSite
+from preprocessing.recording import Recording
 from serving.settings import Settings
 
 __all__ = ["Desk", "FhirWish"]
 
-Rows = npt.NDArray[np.float32]  # (N, T)
+FEW_WEEKS = 4  # standardised in less time than a thread takes to start
 
 
 @dataclass(frozen=True)
@@ -89,82 +74,9 @@ class Desk:
             issued=datetime.now(UTC),
         )
 
-    async def embed(self, request: EmbedRequest) -> dict[str, Any]:
-        """Encode weeks; the answer lists one result per row, in order."""
-        rows, calibration = await asyncio.to_thread(self._standardised, request)
-        outcomes = await self.runner.run(rows, Want(profile=request.profile, tokens=request.tokens))
-        return {
-            "model": self.card.provenance().model_dump(),
-            "calibration": calibration.value,
-            "patch_minutes": self.card.patch_minutes,
-            "weeks": [_embedded(outcome) for outcome in outcomes],
-        }
-
-    def _standardised(self, request: EmbedRequest) -> tuple[Rows, Calibration]:
-        if request.standardized:
-            _refuse_device_fields(request)
-            return _stacked(request.rows(), multiple_of=self.card.patch_minutes), Calibration.CALLER
-        raw = _raw_weeks(request.rows())
-        source = (
-            _member(Unit, request.unit, "unit"),
-            _member(Device, request.device, "device"),
-            _member(WearSite, request.wear_site, "wear_site"),
-        )
-        scaling = self.card.scaling
-        if scaling and scaling.matches(*source):
-            return scaling.apply(raw), Calibration.REFERENCE_COHORT
-        return per_recording(raw), Calibration.PER_RECORDING
-
-
-def _embedded(outcome: Outcome) -> dict[str, Any]:
-    if not isinstance(outcome, Encoded):
-        return {"embedding": None, "error": {"code": outcome.code, "detail": outcome.detail}}
-    profile, tokens = outcome.profile, outcome.tokens
-    return {
-        "embedding": shortest(outcome.pooled),
-        **({} if profile is None else {"attention_received": shortest(profile)}),
-        **({} if tokens is None else {"tokens": tokens.tolist()}),
-    }
-
-
-def _stacked(rows: Sequence[Rows], *, multiple_of: int) -> Rows:
-    lengths = {row.size for row in rows}
-    if len(lengths) != 1 or 0 in lengths or lengths.pop() % multiple_of:
-        expected = f"rows of one length, a multiple of {multiple_of} minutes (a week has {WEEK_MINUTES})"
-        raise _wrong_weeks(f"expected {expected}")
-    stacked = np.stack(rows)
-    if not np.isfinite(stacked).all():
-        raise _wrong_weeks("expected standardised rows without null; a missing minute is 0")
-    return stacked
-
-
-def _raw_weeks(rows: Sequence[Rows]) -> Rows:
-    if any(row.size != WEEK_MINUTES for row in rows):
-        raise _wrong_weeks(f"expected raw rows of {WEEK_MINUTES} minutes from local midnight")
-    raw = np.stack(rows)
-    if bool((raw < 0).any()):
-        raise _wrong_weeks("expected counts of at least 0; a missing minute is null")
-    if float(np.isnan(raw).mean(axis=1).max()) > MAX_MISSING_FRACTION:
-        raise _wrong_weeks(f"expected rows with at most {MAX_MISSING_FRACTION:.0%} of the minutes missing")
-    return raw
-
-
-def _wrong_weeks(message: str) -> RecordingError:
-    return RecordingError(Refusal.INVALID_FIELD, message, where="weeks")
-
-
-def _refuse_device_fields(request: EmbedRequest) -> None:
-    if request.unit or request.device or request.wear_site:
-        raise RecordingError(
-            Refusal.INVALID_FIELD,
-            "expected no unit, device or wear_site with standardized rows, for they would be ignored",
-            where="standardized",
-        )
-
-
-def _member(kind: Any, name: str | None, where: str) -> Any:
-    try:
-        return kind(name)
-    except ValueError:
-        code = Refusal.UNKNOWN_UNIT if kind is Unit else Refusal.INVALID_FIELD
-        raise RecordingError(code, f"expected one of {', '.join(kind)} for raw rows", where=where) from None
+    async def embed(self, order: EmbedOrder) -> Embedded:
+        """Encode weeks; the answer has one outcome per row, in order."""
+        few = len(order.rows) <= FEW_WEEKS
+        weeks = prepared(order, self.card) if few else await asyncio.to_thread(prepared, order, self.card)
+        outcomes = await self.runner.run(weeks.good, order.want)
+        return Embedded(weeks.whole(outcomes), weeks.calibration, self.card)

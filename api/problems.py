@@ -29,7 +29,8 @@ _KEPT = frozenset({b"x-bentoml-request-id", b"allow"})
 _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the sender's own
     {"start", "timestamps", "zone", "clock", "epoch_seconds", "unit", "device", "wear_site", "values", "wear"}
     | {"ends", "sources", "ids", "sampling", "travel", "from"}
-    | {"options", "profile", "scorer", "stride_days", "subject", "return", "weeks", "standardized", "tokens"}
+    | {"options", "clinical", "profile", "scorer", "stride_days", "subject", "return", "weeks"}
+    | {"standardized", "tokens"}
     | {"threshold", "rescoring", "rest", "sleep_log", "in_bed", "out_of_bed", "intervals", "series"}
 )
 T = TypeVar("T")

@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.weeks import MAX_WEEKS, EmbedOrder
 from pat_runner.account import AnalyzeOptions
+from pat_runner.engines import Want
 from pat_runner.sleep_log import MOST_WINDOWS, entries
 from preprocessing.readers.canonical import CanonicalFields, from_fields, values_of
 from preprocessing.readers.hints import MAX_EPOCHS
@@ -23,7 +24,6 @@ from preprocessing.wear import WearMode
 
 __all__ = ["EmbedRequest", "ExplainRequest", "FhirRequest", "Options", "RecordingRequest"]
 
-MAX_WEEKS = 256
 MAX_JOURNEYS = 1000
 Text = Annotated[str, Field(max_length=128)]
 Texts = Annotated[list[Text], Field(max_length=MAX_EPOCHS, fail_fast=True)]
@@ -56,6 +56,7 @@ class SleepWindow(_Request):
 class Options(WeekOptions):
     """All that may be chosen: also how sleep is scored and found, and what is added to the answer."""
 
+    clinical: bool = True
     profile: bool = False
     scorer: Literal["oakley-actiware", "cole-kripke-actigraph", "sadeh-actigraph"] | None = None
     threshold: Literal["low", "medium", "high", "automatic"] = "medium"
@@ -70,6 +71,7 @@ class Options(WeekOptions):
         pairs = [(window.in_bed, window.out_of_bed) for window in self.sleep_log]
         return replace(
             super().chosen(recording),
+            clinical=self.clinical,
             profile=self.profile,
             scorer=None if self.scorer is None else SleepScorer(self.scorer),
             threshold=self.threshold,
@@ -160,6 +162,13 @@ class EmbedRequest(_Request):
     profile: bool = False
     tokens: bool = False
 
-    def rows(self) -> list[npt.NDArray[np.float32]]:
-        """Return the rows as float32 vectors, null as NaN."""
-        return [np.array(row, dtype=np.float64).astype(np.float32) for row in self.weeks]
+    def order(self) -> EmbedOrder:
+        """Return the rows as float32 vectors, null as NaN, with what goes with them."""
+        return EmbedOrder(
+            rows=[np.array(row, dtype=np.float64).astype(np.float32) for row in self.weeks],
+            standardized=self.standardized,
+            unit=self.unit,
+            device=self.device,
+            wear_site=self.wear_site,
+            want=Want(self.profile, self.tokens),
+        )

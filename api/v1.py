@@ -1,4 +1,4 @@
-"""``/v1``: raw device files in, JSON or FHIR out."""
+"""``/v1``: raw bodies in, device files or weeks; JSON, FHIR or numbers out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from api import raw_weeks
 from api.desk import Desk, FhirWish
+from api.headers import BOOLEANS, boolean, given, media_types, one_of
 from api.problems import answer, problem
 from pat_runner.account import AnalyzeOptions
 from pat_runner.sleep_log import entries, pairs_in_intervals
@@ -27,12 +29,11 @@ from preprocessing.wear import WearMode
 __all__ = ["FHIR_JSON", "router"]
 
 FHIR_JSON = "application/fhir+json"
-_PREFIX = "x-pat-"
+OCTETS = "application/octet-stream"
 _HINTS = {name.replace("_", "-") for name in TEXT_HINTS}
-_OPTIONS = {"wear", "profile", "scorer", "stride-days", "subject", "return"}
+_OPTIONS = {"wear", "clinical", "profile", "scorer", "stride-days", "subject", "return"}
 _OPTIONS |= {"threshold", "rescoring", "rest", "sleep-log", "intervals", "series"}
 _STRIDES = tuple("1234567")
-_BOOLEANS = ("true", "false")
 _PAGE_HEADERS = {
     "Content-Security-Policy": f"{CONTENT_POLICY}; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -42,7 +43,7 @@ _PAGE_HEADERS = {
 router = APIRouter(prefix="/v1")
 
 
-def desk() -> Desk:
+async def desk() -> Desk:  # async only so that FastAPI calls it here and not in a thread
     """Return the desk of the service this worker runs."""
     service: Any = bentoml.get_current_service()
     return service.desk  # type: ignore[no-any-return]  # BentoML does not type its services
@@ -84,10 +85,27 @@ async def _bundle(at: Desk, body: bytes, headers: Headers) -> Response:
     return made if isinstance(made, JSONResponse) else JSONResponse(made, media_type=FHIR_JSON)
 
 
+@router.post("/embed")
+async def embed_weeks(request: Request, at: Annotated[Desk, Depends(desk)]) -> Response:
+    """Encode weeks: body = rows of little-endian float32, the rest in ``X-PAT-*`` headers."""
+    raw = OCTETS in (wanted := media_types(request.headers))
+    if not raw and not {"*/*", "application/*", "application/json"} & set(wanted):
+        return problem(406, "not_acceptable", f"this door answers application/json or {OCTETS}")
+    body = await request.body()
+    return await answer(_embedded(at, body, request.headers, raw=raw))
+
+
+async def _embedded(at: Desk, body: bytes, headers: Headers, *, raw: bool) -> Response:
+    embedded = await at.embed(raw_weeks.order(body, headers))
+    if raw:
+        return Response(embedded.raw(), media_type=OCTETS, headers=raw_weeks.described(embedded))
+    return JSONResponse(embedded.document())
+
+
 @router.post("/recordings:report")
 async def report_file(request: Request, at: Annotated[Desk, Depends(desk)]) -> Response:
     """Analyse one device file and answer with an HTML page; the same headers, attention drawn by default."""
-    if not {"*/*", "text/*", "text/html"} & set(_wanted(request.headers)):
+    if not {"*/*", "text/*", "text/html"} & set(media_types(request.headers)):
         return problem(406, "not_acceptable", "this door answers text/html")
     body = await request.body()
     return await _report(at, body, request.headers)
@@ -103,23 +121,15 @@ async def _report(at: Desk, body: bytes, headers: Headers) -> Response:
     return made if isinstance(made, JSONResponse) else HTMLResponse(made, headers=_PAGE_HEADERS)
 
 
-def _wanted(headers: Headers) -> list[str]:
-    return [part.split(";")[0].strip() for part in headers.get("accept", "*/*").split(",")]
-
-
 def _accepted(headers: Headers) -> str | None:
-    wanted = _wanted(headers)
+    wanted = media_types(headers)
     if FHIR_JSON in wanted:
         return FHIR_JSON
     return "application/json" if {"*/*", "application/*", "application/json"} & set(wanted) else None
 
 
 def _given(headers: Headers) -> dict[str, str]:
-    given = {name[len(_PREFIX) :]: value for name, value in headers.items() if name.startswith(_PREFIX)}
-    if given.keys() - _HINTS - _OPTIONS:
-        known = ", ".join(f"X-PAT-{name.title()}" for name in sorted(_HINTS | _OPTIONS))
-        raise RecordingError(Refusal.INVALID_FIELD, f"expected only the headers {known}", where="headers")
-    return given
+    return given(headers, _HINTS | _OPTIONS)
 
 
 def _refuse(headers: Headers, names: set[str], why: str) -> None:
@@ -128,41 +138,36 @@ def _refuse(headers: Headers, names: set[str], why: str) -> None:
 
 
 def _hints(headers: Headers) -> Hints:
-    given = {name.replace("-", "_"): value for name, value in _given(headers).items() if name in _HINTS}
-    return hints_of(given)
+    found = _given(headers).items()
+    return hints_of({name.replace("-", "_"): value for name, value in found if name in _HINTS})
 
 
 def _options(headers: Headers, recording: Recording, profile: str = "false") -> AnalyzeOptions:
     """Return the options that the headers choose for a recording; ``profile`` is this door's default."""
-    given = _given(headers)
+    found = _given(headers)
 
     def chosen(name: str, known: Sequence[str], default: str) -> str:
-        return _one_of(given[name], known, f"X-PAT-{name.title()}") if name in given else default
+        return one_of(found[name], known, name) if name in found else default
 
-    log = pairs_in_intervals(given["sleep-log"]) if "sleep-log" in given else []
+    log = pairs_in_intervals(found["sleep-log"]) if "sleep-log" in found else []
     scorer = chosen("scorer", tuple(SleepScorer), "")
     rest = chosen("rest", get_args(RestRule), "")
     return AnalyzeOptions(
         wear=WearMode(chosen("wear", tuple(WearMode), WearMode.DETECT)),
-        profile=chosen("profile", _BOOLEANS, profile) == "true",
+        clinical=chosen("clinical", BOOLEANS, "true") == "true",
+        profile=chosen("profile", BOOLEANS, profile) == "true",
         scorer=SleepScorer(scorer) if scorer else None,
         threshold=cast("Threshold", chosen("threshold", get_args(Threshold), "medium")),
         rescoring=cast("Rescoring", chosen("rescoring", get_args(Rescoring), "none")),
         rest=cast("RestRule", rest) if rest else None,
         sleep_log=entries(log, recording.zone),
         stride_days=int(chosen("stride-days", _STRIDES, "7")),
-        intervals=chosen("intervals", _BOOLEANS, "false") == "true",
-        series=chosen("series", _BOOLEANS, "false") == "true",
+        intervals=boolean(found, "intervals"),
+        series=boolean(found, "series"),
     )
 
 
-def _one_of(value: str, known: Sequence[str], where: str) -> str:
-    if value not in known:
-        raise RecordingError(Refusal.INVALID_FIELD, f"expected one of {', '.join(known)}", where=where)
-    return value
-
-
 def _wish(headers: Headers) -> FhirWish:
-    given = _given(headers)
-    kind = _one_of(given.get("return", "collection"), ("collection", "transaction"), "X-PAT-Return")
-    return FhirWish(kind=kind, subject=given.get("subject"))  # type: ignore[arg-type]  # checked above
+    found = _given(headers)
+    kind = one_of(found.get("return", "collection"), ("collection", "transaction"), "return")
+    return FhirWish(kind=kind, subject=found.get("subject"))  # type: ignore[arg-type]  # checked above

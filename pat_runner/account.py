@@ -45,6 +45,7 @@ class AnalyzeOptions:
     rescoring: Rescoring = "none"
     rest: RestRule | None = None  # default: the HLRB-like rule
     sleep_log: tuple[LogEntry, ...] = ()
+    clinical: bool = True  # sleep, rhythm and activity; without them only weeks and their embeddings
     stride_days: int = 7  # from the start of one week to that of the next, 1 to 7
     intervals: bool = False  # bootstrap intervals of the numbers over nights and days
     series: bool = False  # the states behind the numbers, run-length coded
@@ -159,6 +160,7 @@ def provenance_of(recording: Recording, options: AnalyzeOptions, model: ModelCar
         input_sha256=content_digest(recording),
         options={
             "wear": options.wear.value,
+            "clinical": options.clinical,
             "profile": options.profile,
             "scorer": options.scorer or "by unit",
             "threshold": options.threshold,

@@ -10,7 +10,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pat_runner.account import AnalyzeOptions, ModelCard, provenance_of, quality_of, summary_of
+from pat_runner.account import (
+    AnalyzeOptions,
+    ModelCard,
+    provenance_of,
+    quality_of,
+    summary_of,
+    valid_days,
+)
 from pat_runner.engines import Want
 from pat_runner.runner import Encoded, Outcome, Rejected
 from postprocessing import activity, circadian, sleep
@@ -24,11 +31,12 @@ from postprocessing.analysis import (
     WeekResult,
 )
 from postprocessing.explanation import Explanation, explained
+from postprocessing.left_out import left_out
 from postprocessing.resampled_days import with_activity_intervals, with_day_intervals
 from postprocessing.series import series_of
 from postprocessing.uncertainty import with_night_intervals
 from preprocessing.calendar import midnights
-from preprocessing.recording import Recording
+from preprocessing.recording import Recording, RecordingError, Refusal
 from preprocessing.scaling import WEEK_MINUTES, Calibration, Scaling, per_recording
 from preprocessing.units import validity
 from preprocessing.wear import Wear, assess
@@ -70,11 +78,17 @@ async def analyze(
 
     Raises RecordingError ``invalid_field`` for options of sleep that do not fit the recording.
     """
-    sleep.check_options(recording, options.sleep())
-    wear = await asyncio.to_thread(assess, recording, options.wear)
-    weeks = await asyncio.to_thread(weeks_of, recording, wear.worn, options.stride_days)
-    results, absence = await _weeks(recording, weeks, options, runner, model)
-    slept, rhythm, moved = await asyncio.to_thread(_clinical, recording, wear, options)
+    _check(recording, options)
+    wear, weeks = await asyncio.to_thread(_worn_weeks, recording, options)
+    encoding = asyncio.create_task(_weeks(recording, weeks, options, runner, model))
+    try:
+        await asyncio.sleep(0)  # an overloaded runner refuses within this step, before more is computed
+        if encoding.done():
+            encoding.result()
+        slept, rhythm, moved = await asyncio.to_thread(_clinical, recording, wear, options)
+        results, absence = await encoding
+    finally:
+        encoding.cancel()
     return Analysis(
         recording=summary_of(recording),
         quality=quality_of(recording, wear),
@@ -92,13 +106,29 @@ async def explain(
     recording: Recording, options: AnalyzeOptions, runner: RunnerPort, model: ModelCard
 ) -> Explanation:
     """Show where in each week of ``recording`` PAT's last layer looked; raises as ``analyze`` does."""
-    wear = await asyncio.to_thread(assess, recording, options.wear)
-    weeks = await asyncio.to_thread(weeks_of, recording, wear.worn, options.stride_days)
+    _, weeks = await asyncio.to_thread(_worn_weeks, recording, options)
     results, absence = await _weeks(recording, weeks, replace(options, profile=True), runner, model)
     return Explanation(weeks=tuple(map(explained, results)), weeks_absent=absence, model=model.provenance())
 
 
+def _check(recording: Recording, options: AnalyzeOptions) -> None:
+    if options.clinical:
+        sleep.check_options(recording, options.sleep())
+        return
+    kept = {name: getattr(options, name) for name in ("clinical", "wear", "profile", "stride_days")}
+    if options != AnalyzeOptions(**kept):
+        reason = "expected no option of sleep, intervals or series where clinical numbers are left out"
+        raise RecordingError(Refusal.INVALID_FIELD, reason, where="clinical")
+
+
+def _worn_weeks(recording: Recording, options: AnalyzeOptions) -> tuple[Wear, list[Week]]:
+    wear = assess(recording, options.wear)
+    return wear, weeks_of(recording, wear.worn, options.stride_days)
+
+
 def _clinical(recording: Recording, wear: Wear, options: AnalyzeOptions) -> tuple[Sleep, Rhythm, Activity]:
+    if not options.clinical:
+        return left_out(recording, valid_days(recording, wear))
     slept = sleep.summarise(recording, wear.worn, options.sleep())
     rhythm = circadian.summarise(recording, wear.worn)
     moved = activity.summarise(recording, wear.worn)

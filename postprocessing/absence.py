@@ -28,6 +28,7 @@ class Reason(StrEnum):
     HEAD_NOT_APPLICABLE = "head_not_applicable"
     ZONE_CHANGED = "zone_changed"
     NOT_UNIQUE = "not_unique"
+    NOT_REQUESTED = "not_requested"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ _MEANINGS: dict[Reason, _Meaning] = {
     Reason.NOT_UNIQUE: _Meaning(
         "Several times of day fit equally well, so none is reported.", "not-applicable"
     ),
+    Reason.NOT_REQUESTED: _Meaning("The request left it out.", "not-asked"),
 }
 
 

@@ -64,6 +64,7 @@ class Settings:
     timeout_seconds: int = 60
     json_body_bytes: int = 2_000_000
     raw_body_bytes: int = 16_000_000
+    embed_body_bytes: int = 10_321_920  # 256 weeks of float32
     fhir_canonical_base: str = "https://pat-service.invalid/fhir"
     organization: str = "PAT Service (unconfigured organisation)"
 

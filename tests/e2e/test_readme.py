@@ -65,6 +65,14 @@ def test_the_recording_of_the_api_page_is_answered(client):
     assert client.post("/analyze", json=recording).status_code == 200
 
 
+def test_the_python_of_the_api_page_embeds(served):
+    (code,) = blocks("docs/api.md", "python")
+    names = {}
+    exec(code.replace("http://127.0.0.1:3000", served.url), names)
+    assert names["embeddings"].shape == (64, 96)
+    assert np.isfinite(names["embeddings"]).all()
+
+
 def test_every_page_the_readme_links_to_exists():
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / link).exists(), link

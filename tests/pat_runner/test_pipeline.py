@@ -7,12 +7,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from pat_runner import pipeline
 from pat_runner.account import AnalyzeOptions, ModelCard, content_digest
 from pat_runner.pipeline import analyze, explain
 from preprocessing.recording import Recording, RecordingError
 from preprocessing.scaling import Scaling
 from preprocessing.units import Device, SleepScorer, Unit, WearSite
 from preprocessing.wear import WearMode
+from serving.admission import Overloaded
 from tests.doubles.runners import CountingRunner
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -49,6 +51,46 @@ def scaling():
 
 def card(scaling=None):
     return ModelCard("pat-s:1", "0" * 64, "PAT-S", 18, "test", "none", scaling, "onnxruntime", "fp32")
+
+
+async def test_clinical_numbers_may_be_left_out_and_then_each_says_so():
+    runner = CountingRunner()
+    whole = await analyze(recording(), AnalyzeOptions(), runner, card())
+    bare = await analyze(recording(), AnalyzeOptions(clinical=False), runner, card())
+    sections = [(whole.sleep, bare.sleep), (whole.rhythm, bare.rhythm), (whole.activity, bare.activity)]
+    for full, empty in sections:
+        assert [metric.code for metric in empty.metrics] == [metric.code for metric in full.metrics]
+        assert {metric.absent.reason for metric in empty.metrics} == {"not_requested"}
+        assert [metric.unit for metric in empty.metrics] == [metric.unit for metric in full.metrics]
+    assert (bare.weeks, bare.quality, bare.recording) == (whole.weeks, whole.quality, whole.recording)
+    assert bare.activity.valid_days == whole.activity.valid_days
+    assert bare.provenance.options["clinical"] is False
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"series": True},
+        {"intervals": True},
+        {"rescoring": "webster"},
+        {"threshold": "low"},
+        {"scorer": SleepScorer.OAKLEY},
+        {"rest": "tudor-locke"},
+    ],
+)
+async def test_an_option_of_what_is_left_out_is_refused(options):
+    with pytest.raises(RecordingError, match="clinical numbers are left out"):
+        await analyze(recording(), AnalyzeOptions(clinical=False, **options), CountingRunner(), card())
+
+
+async def test_a_runner_that_refuses_is_heard_before_anything_else_is_computed(monkeypatch):
+    class Full:
+        async def run(self, weeks, want):
+            raise Overloaded
+
+    monkeypatch.setattr(pipeline, "_clinical", lambda *_: pytest.fail("computed for nothing"))
+    with pytest.raises(Overloaded):
+        await analyze(recording(), AnalyzeOptions(), Full(), card())
 
 
 async def test_every_complete_week_reaches_the_runner_in_one_call():
@@ -155,6 +197,7 @@ async def test_the_options_are_named_in_the_answer():
     analysis = await analyze(recording(), options, CountingRunner(), card())
     assert analysis.provenance.options == {
         "wear": "as_recorded",
+        "clinical": True,
         "profile": True,
         "scorer": "by unit",
         "threshold": "medium",

@@ -44,6 +44,7 @@ def test_the_list_of_reasons_is_closed():
         "head_not_applicable",
         "zone_changed",
         "not_unique",
+        "not_requested",
     }
     with pytest.raises(ValueError, match="is not a valid Reason"):
         absent("because")
