@@ -58,7 +58,7 @@ class Settings:
     api_workers: int = 1
     runner_workers: int = 1
     runner_threads: int = field(default_factory=cores)  # unless given: the cores, shared among the runners
-    max_batch_size: int = 8
+    max_batch_size: int = field(default_factory=lambda: max(8, 2 * cores()))
     max_latency_ms: int = 30_000  # BentoML sheds what it expects to be slower; it does not wait this long
     max_waiting_weeks: int = 256  # weeks admitted to the runner at a time, per API worker
     timeout_seconds: int = 60

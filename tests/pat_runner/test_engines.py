@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -79,6 +80,23 @@ def test_a_row_of_a_batch_is_the_week_alone_and_threads_change_nothing(own, name
         alone = single.run(week[None], EVERYTHING)
         assert np.abs(alone.pooled[0] - together.pooled[row]).max() < 1e-5
         assert np.abs(alone.profile[0] - together.profile[row]).max() < 1e-6
+
+
+@pytest.mark.parametrize(("n", "by_one_thread_each"), [(1, False), (2, False), (3, True), (7, True)])
+def test_onnx_runtime_gives_each_thread_a_week_where_there_are_enough(own, n, by_one_thread_each):
+    loaded, names = engine(own, EngineOptions("onnxruntime", threads=3)), set()
+
+    class Noting:
+        def __init__(self, session):
+            self.session = session
+
+        def run(self, *arguments):
+            names.add(threading.current_thread().name.split("_")[0])
+            return self.session.run(*arguments)
+
+    loaded._alone, loaded._beside = Noting(loaded._alone), Noting(loaded._beside)
+    loaded.run(panel_weeks()[:n, :360], Want())
+    assert names == ({"week"} if by_one_thread_each else {"MainThread"})
 
 
 @pytest.mark.parametrize("name", ENGINES)
