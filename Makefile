@@ -6,7 +6,7 @@ export BENTOML_HOME ?= $(CURDIR)/.bentoml
 export BENTOML_DO_NOT_TRACK := True
 WEIGHTS := models/weights/pat-s-demo
 
-.PHONY: setup weights demo serve test test-slow fuzz check validate dictionary format build pretrain examples clean
+.PHONY: setup weights demo serve test test-slow bench bench-peers fuzz check validate dictionary format build pretrain examples clean
 
 setup: $(VENV)/.installed ## make ./.venv with `pat` in it
 
@@ -30,6 +30,13 @@ test: setup ## everything but the slow suites, with branch coverage
 
 test-slow: setup ## the slow suites
 	$(BIN)/pytest -m slow --no-cov
+
+bench: setup ## measure speed and memory; results, tables and plots (about an hour; BENCH="encoder --quick" for a part)
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -c constraints-dev.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-peers: setup ## what users could pick instead, each in an environment of its own, for `make bench`
+	$(BIN)/python -m benchmarks.peers
 
 fuzz: setup ## 20,000 damaged copies of every example file; results in docs/fuzz-results.md
 	$(BIN)/python -m tests.fuzz.readers --copies 20000 --results docs/fuzz-results.md

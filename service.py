@@ -12,12 +12,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from api import dispatch
-from api.app import build
-from api.desk import Desk, FhirWish
+from api.mounted import Mounted
 from api.problems import ForeignErrors, answer, problem
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
-from api.requests import EmbedRequest, ExplainRequest, FhirRequest, RecordingRequest
-from api.v1 import FHIR_JSON
+from api.requests import FHIR_JSON, EmbedRequest, ExplainRequest, FhirRequest, RecordingRequest
 from models import store
 from models.checkpoint import Checkpoint, CheckpointError
 from pat_runner import hop
@@ -25,7 +23,6 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-from postprocessing import fhir
 from serving import logs
 from serving.limits import BodyLimits, Door, JsonOnly, LoopbackOnly
 from serving.settings import Settings
@@ -47,6 +44,9 @@ _RAW_DOOR = Door(SETTINGS.raw_body_bytes, json_only=False, larger="larger files 
 _WEEKS_DOOR = Door(SETTINGS.embed_body_bytes, json_only=False, larger="send fewer weeks at a time")
 _DOORS = {f"/{verb}": _JSON_DOOR for verb in ("analyze", "analyze_fhir", "embed", "explain")}
 _DOORS["/v1/embed"] = _WEEKS_DOOR
+
+
+_MOUNTED = Mounted()
 
 
 def _refusal(status: int, code: str, detail: str) -> ASGIApp:
@@ -121,7 +121,7 @@ def _proven(checkpoint: Checkpoint) -> Runner:
     traffic={"timeout": SETTINGS.timeout_seconds},
     http={"host": SETTINGS.host, "port": SETTINGS.port},
 )
-@bentoml.asgi_app(build(), path="/")
+@bentoml.asgi_app(_MOUNTED, path="/")
 class PatService:
     """The entry: reads, validates and standardises before the hop, clinical numbers and FHIR after it.
 
@@ -132,6 +132,9 @@ class PatService:
     runner = bentoml.depends(PatRunner)
 
     def __init__(self) -> None:
+        from api.desk import Desk  # noqa: PLC0415  # the runner, which loads this file too, needs none of it
+        from postprocessing import fhir  # noqa: PLC0415  # same
+
         logs.protect()
         self.runner.to_async.media_type = "application/json"  # the hop never unpickles, in either direction
         model = _model()
@@ -139,6 +142,7 @@ class PatService:
         limits = RunnerLimits(SETTINGS.max_batch_size, SETTINGS.max_waiting_weeks)
         self.desk = Desk(SETTINGS, RemoteRunner(self._hop, pinned, limits), model)
         fhir.warm()
+        _MOUNTED.rest  # noqa: B018  # built now, not under the first request
         log.info("profile %s: no authentication, loopback only", SETTINGS.profile)
 
     def __is_ready__(self) -> bool:
@@ -185,8 +189,7 @@ class PatService:
 
     async def _bundle(self, request: FhirRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)
-        wish = FhirWish(request.return_, request.subject)
-        bundle = await self.desk.bundle(recording, request.options.chosen(recording), wish)
+        bundle = await self.desk.bundle(recording, request.options.chosen(recording), request.wish())
         return JSONResponse(bundle, media_type=FHIR_JSON)
 
     async def _embed(self, request: EmbedRequest) -> Response:

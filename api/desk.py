@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
+from api.requests import FhirWish
 from api.weeks import Embedded, EmbedOrder, prepared
 from models.checkpoint import CheckpointError
 from pat_runner.account import AnalyzeOptions, ModelCard
@@ -17,17 +18,9 @@ from postprocessing.explanation import Explanation
 from preprocessing.recording import Recording
 from serving.settings import Settings
 
-__all__ = ["Desk", "FhirWish"]
+__all__ = ["Desk"]
 
 FEW_WEEKS = 4  # standardised in less time than a thread takes to start
-
-
-@dataclass(frozen=True)
-class FhirWish:
-    """What a caller wants of the Bundle; ``subject`` is passed through, never looked up."""
-
-    kind: Literal["collection", "transaction"] = "collection"
-    subject: str | None = None
 
 
 @dataclass(frozen=True)

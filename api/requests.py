@@ -6,7 +6,7 @@ file and a request are refused with the same code.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -22,7 +22,17 @@ from preprocessing.recording import Recording
 from preprocessing.units import SleepScorer
 from preprocessing.wear import WearMode
 
-__all__ = ["EmbedRequest", "ExplainRequest", "FhirRequest", "Options", "RecordingRequest"]
+__all__ = [
+    "FHIR_JSON",
+    "EmbedRequest",
+    "ExplainRequest",
+    "FhirRequest",
+    "FhirWish",
+    "Options",
+    "RecordingRequest",
+]
+
+FHIR_JSON = "application/fhir+json"
 
 MAX_JOURNEYS = 1000
 Text = Annotated[str, Field(max_length=128)]
@@ -144,11 +154,23 @@ class ExplainRequest(_RecordingFields):
     options: WeekOptions = WeekOptions()
 
 
+@dataclass(frozen=True)
+class FhirWish:
+    """What a caller wants of the Bundle; ``subject`` is passed through, never looked up."""
+
+    kind: Literal["collection", "transaction"] = "collection"
+    subject: str | None = None
+
+
 class FhirRequest(RecordingRequest):
     """One recording, answered as a FHIR R4 Bundle."""
 
     subject: Annotated[str, Field(max_length=256)] | None = None
     return_: Literal["collection", "transaction"] = Field(default="collection", alias="return")
+
+    def wish(self) -> FhirWish:
+        """Return what is wanted of the Bundle."""
+        return FhirWish(self.return_, self.subject)
 
 
 class EmbedRequest(_Request):

@@ -12,9 +12,10 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from api import raw_weeks
-from api.desk import Desk, FhirWish
+from api.desk import Desk
 from api.headers import BOOLEANS, boolean, given, media_types, one_of
 from api.problems import answer, problem
+from api.requests import FHIR_JSON, FhirWish
 from pat_runner.account import AnalyzeOptions
 from pat_runner.sleep_log import entries, pairs_in_intervals
 from postprocessing.analysis import Analysis
@@ -26,9 +27,8 @@ from preprocessing.recording import Recording, RecordingError, Refusal
 from preprocessing.units import SleepScorer
 from preprocessing.wear import WearMode
 
-__all__ = ["FHIR_JSON", "router"]
+__all__ = ["router"]
 
-FHIR_JSON = "application/fhir+json"
 OCTETS = "application/octet-stream"
 _HINTS = {name.replace("_", "-") for name in TEXT_HINTS}
 _OPTIONS = {"wear", "clinical", "profile", "scorer", "stride-days", "subject", "return"}

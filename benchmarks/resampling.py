@@ -108,7 +108,7 @@ def _in_minutes(micros: Instants, values: FloatArray) -> FloatArray:
 
 
 def _minutes_by_pandas(data: bytes) -> FloatArray:
-    import pandas as pd  # noqa: PLC0415  # an optional extra
+    import pandas as pd  # an optional extra
 
     frame = pd.read_csv(io.BytesIO(data), skiprows=_HEAD.count("\n"), parse_dates=["timestamp"])
     sums = frame.set_index("timestamp")["value"].resample("1min").sum(min_count=60)

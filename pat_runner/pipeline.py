@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,6 @@ from pat_runner.account import (
     provenance_of,
     quality_of,
     summary_of,
-    valid_days,
 )
 from pat_runner.engines import Want
 from pat_runner.runner import Encoded, Outcome, Rejected
@@ -25,6 +24,7 @@ from postprocessing.absence import Absence, Reason, absent
 from postprocessing.analysis import (
     Activity,
     Analysis,
+    Quality,
     Rhythm,
     Series,
     Sleep,
@@ -85,17 +85,17 @@ async def analyze(
         await asyncio.sleep(0)  # an overloaded runner refuses within this step, before more is computed
         if encoding.done():
             encoding.result()
-        slept, rhythm, moved = await asyncio.to_thread(_clinical, recording, wear, options)
+        found = await asyncio.to_thread(_found, recording, wear, options)
         results, absence = await encoding
     finally:
         encoding.cancel()
     return Analysis(
         recording=summary_of(recording),
-        quality=quality_of(recording, wear),
-        sleep=slept,
-        rhythm=rhythm,
-        activity=moved,
-        series=await _series(recording, wear, options),
+        quality=found.quality,
+        sleep=found.sleep,
+        rhythm=found.rhythm,
+        activity=found.activity,
+        series=found.series,
         weeks=results,
         weeks_absent=absence,
         provenance=provenance_of(recording, options, model),
@@ -126,9 +126,29 @@ def _worn_weeks(recording: Recording, options: AnalyzeOptions) -> tuple[Wear, li
     return wear, weeks_of(recording, wear.worn, options.stride_days)
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What is found in a recording itself, while PAT reads its weeks."""
+
+    quality: Quality
+    sleep: Sleep
+    rhythm: Rhythm
+    activity: Activity
+    series: Series | None
+
+
+def _found(recording: Recording, wear: Wear, options: AnalyzeOptions) -> _Found:
+    quality = quality_of(recording, wear)
+    sections = (
+        _clinical(recording, wear, options)
+        if options.clinical
+        else left_out(recording.unit, quality.valid_days)
+    )
+    series = series_of(recording, wear.worn, options.sleep()) if options.series else None
+    return _Found(quality, *sections, series)
+
+
 def _clinical(recording: Recording, wear: Wear, options: AnalyzeOptions) -> tuple[Sleep, Rhythm, Activity]:
-    if not options.clinical:
-        return left_out(recording, valid_days(recording, wear))
     slept = sleep.summarise(recording, wear.worn, options.sleep())
     rhythm = circadian.summarise(recording, wear.worn)
     moved = activity.summarise(recording, wear.worn)
@@ -139,12 +159,6 @@ def _clinical(recording: Recording, wear: Wear, options: AnalyzeOptions) -> tupl
         with_day_intervals(rhythm, recording, wear.worn),
         with_activity_intervals(moved, recording, wear.worn),
     )
-
-
-async def _series(recording: Recording, wear: Wear, options: AnalyzeOptions) -> Series | None:
-    if not options.series:
-        return None
-    return await asyncio.to_thread(series_of, recording, wear.worn, options.sleep())
 
 
 async def _weeks(

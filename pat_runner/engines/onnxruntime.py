@@ -8,7 +8,7 @@ thread waits for another within a week, which under load is 5 % more weeks (docs
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 import onnxruntime
@@ -62,8 +62,19 @@ class OnnxRuntimeEngine:
         return joined([encode(self._alone, week) for week in weeks])
 
 
+@cache
+def _share_memory() -> None:
+    """Let all sessions of this process draw from one arena that grows by what is asked, not by doubling."""
+    arena, default = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
+    where = onnxruntime.OrtMemoryInfo("Cpu", arena, 0, default)
+    onnxruntime.create_and_register_allocator(where, onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1}))
+
+
 def _session(checkpoint: Checkpoint, threads: int) -> onnxruntime.InferenceSession:
+    _share_memory()
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.enable_mem_pattern = False  # a pattern keeps the most that any branch needs, in every session
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads burn no CPU
     folded = checkpoint.folded

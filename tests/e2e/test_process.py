@@ -64,9 +64,9 @@ def test_beyond_its_admission_the_service_answers_503_early_and_recovers(home, w
 
 
 def largest_batch(served):
-    """The largest bucket of BentoML's batch-size histogram that holds batches of its own."""
+    """The largest bucket of the batch histogram that holds batches of its own."""
     text = httpx.get(served.url + "/metrics").text
-    pattern = r'adaptive_batch_size_bucket\{.*?le="([\d.]+)".*?method_name="run".*?\} ([\d.]+)'
+    pattern = r'pat_batch_weeks_bucket\{le="([\d.]+)"\} ([\d.]+)'
     counts = {float(le): float(count) for le, count in re.findall(pattern, text)}
     assert counts, "the batch-size histogram is missing"
     steps = sorted(counts)

@@ -88,7 +88,7 @@ async def test_a_runner_that_refuses_is_heard_before_anything_else_is_computed(m
         async def run(self, weeks, want):
             raise Overloaded
 
-    monkeypatch.setattr(pipeline, "_clinical", lambda *_: pytest.fail("computed for nothing"))
+    monkeypatch.setattr(pipeline, "_found", lambda *_: pytest.fail("computed for nothing"))
     with pytest.raises(Overloaded):
         await analyze(recording(), AnalyzeOptions(), Full(), card())
 

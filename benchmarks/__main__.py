@@ -1,0 +1,79 @@
+"""Measure, part by part, and write results, tables and plots.
+
+    python -m benchmarks [--quick] [PART ...]
+
+Parts: encoder, service, cold, growth, preprocessing; all of them without a name. ``--quick`` takes a corner
+of each and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks import cold, encoder, growth, metrics, report, resampling, results_file, service
+
+Part = Callable[[bool], Any]
+
+
+def _encoder(quick: bool) -> Any:
+    corner = encoder.Matrix(sizes=("PAT-S",), batches=(1,), threads=(1,), turns=2)
+    return encoder.measure(corner if quick else encoder.Matrix())
+
+
+def _service(quick: bool) -> Any:
+    corner = service.ServiceMatrix(size="PAT-S", turns=1, weeks=16)
+    return service.measure(corner if quick else service.ServiceMatrix())
+
+
+def _cold(quick: bool) -> Any:
+    return cold.measure(1 if quick else cold.TIMES)
+
+
+def _growth(quick: bool) -> Any:
+    return growth.measure((160,), 1) if quick else growth.measure()
+
+
+def _preprocessing(quick: bool) -> Any:  # noqa: ARG001  # it is quick
+    """Two programs that print their own tables."""
+    tables = {}
+    for name, program in (("resampling", resampling.main), ("metrics", metrics.main)):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            program()
+        print(printed.getvalue())
+        tables[name] = printed.getvalue().strip().splitlines()
+    return tables
+
+
+PARTS: dict[str, Part] = {
+    "encoder": _encoder,
+    "service": _service,
+    "cold": _cold,
+    "growth": _growth,
+    "preprocessing": _preprocessing,
+}
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all without a name")
+    parser.add_argument("--quick", action="store_true", help="a corner of each, nothing written")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - PARTS.keys():
+        parser.error(f"unknown part {sorted(unknown)[0]}; expected some of {', '.join(PARTS)}")
+    for name in arguments.parts or PARTS:
+        print(f"\n{name}", flush=True)
+        measured = PARTS[name](arguments.quick)
+        if not arguments.quick:
+            print(f"wrote {results_file.write(name, f'python -m benchmarks {name}', measured)}")
+    if not arguments.quick:
+        report.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The encoder against all that a user could pick instead, and against the floor of this processor.
+
+Contenders live in processes of their own and take turns, run after run, so that a drift of the machine's
+speed meets all of them; the floor is measured in every turn. Ratios are of one turn, and the median of the
+turns is what is reported.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.peak import Probe, flop
+from benchmarks.weights import seeded
+from benchmarks.workers import Run, Worker, WorkerFailed
+from models.checkpoint import Checkpoint, save_folded
+from models.config import CONFIGS
+from models.golden import PANEL, panel_weeks
+from models.pat import reference
+
+__all__ = ["PEERS", "SIZES", "Contender", "Matrix", "measure", "prepared", "report", "take_turns"]
+
+PEERS = Path(".venv-peers")
+SIZES = ("PAT-S", "PAT-M", "PAT-L")
+TURNS = 5
+_KERAS = Path(__file__).parent / "peers" / "keras_peer.py"
+_TORCH = Path(__file__).parent / "peers" / "torch_peer.py"
+_OF_PEERS = {
+    "Keras tf.function": ("keras", _KERAS, "function"),
+    "Keras predict": ("keras", _KERAS, "predict"),
+    "torch.compile": ("torch", _TORCH, "compile"),
+    "ONNX Runtime, plain export": ("torch", _TORCH, "export"),
+}
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What is measured; a quick run takes a corner of it."""
+
+    sizes: tuple[str, ...] = SIZES
+    batches: tuple[int, ...] = (1, 8, 32)
+    threads: tuple[int, ...] = (1, 2)
+    turns: int = TURNS
+
+
+@dataclass
+class Contender:
+    """One contender in one cell: its runs turn by turn."""
+
+    name: str
+    size: str
+    batch: int
+    threads: int
+    minutes: int = 10_080
+    runs: list[Run] = field(default_factory=list)
+    floors_ms: list[float] = field(default_factory=list)  # of the same turns, by CPU time, in its precision
+    difference: float | None = None  # of pooled from float64, largest
+    peak_rss_mb: float | None = None
+    failed: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it for the results file, with medians and spread."""
+        made = {**asdict(self), "runs": [asdict(run) for run in self.runs]}
+        if self.runs:
+            cpu, wall = [run.cpu_ms for run in self.runs], [run.wall_ms for run in self.runs]
+            made |= {"cpu_ms": median(cpu), "cpu_ms_spread": [min(cpu), max(cpu)]}
+            made |= {"wall_ms": median(wall), "wall_ms_spread": [min(wall), max(wall)]}
+        if self.floors_ms:
+            ratios = [run.cpu_ms / floor for run, floor in zip(self.runs, self.floors_ms, strict=True)]
+            made["times_floor"] = median(ratios)
+        return made
+
+
+def measure(matrix: Matrix) -> list[dict[str, Any]]:
+    """Measure every cell of ``matrix`` and return one document per contender and cell."""
+    probe, found = Probe(), []
+    with tempfile.TemporaryDirectory(prefix="pat-bench-") as scratch:
+        for size in matrix.sizes:
+            folder = prepared(seeded(size), Path(scratch) / size)
+            for batch in matrix.batches:
+                for threads in matrix.threads:
+                    cell = _cell(size, batch, threads)
+                    take_turns(cell, folder, probe, matrix.turns)
+                    found += [contender.document() for contender in cell]
+                    report(cell)
+    return found
+
+
+def prepared(checkpoint: Checkpoint, folder: Path, minutes: int = 10_080) -> Path:
+    """Write what contenders need: weights in both forms, the panel, and the reference's outputs for it."""
+    save_folded(checkpoint, folder)
+    panel = np.resize(panel_weeks(), (len(PANEL), minutes))
+    np.save(folder / "panel.npy", panel)
+    np.save(folder / "reference.npy", reference(checkpoint, panel).pooled)
+    (folder / "config.json").write_text(json.dumps(asdict(checkpoint.config)))
+    return folder
+
+
+def _cell(size: str, batch: int, threads: int) -> list[Contender]:
+    return [Contender(name, size, batch, threads) for name in (*CONTENDERS, *_present_peers())]
+
+
+def _present_peers() -> Iterator[str]:
+    for name, (environment, _, _) in _OF_PEERS.items():
+        if (PEERS / environment / "bin" / "python").exists():
+            yield name
+
+
+def _command(contender: Contender, folder: Path) -> list[str]:
+    tail = [str(folder), str(contender.batch), str(contender.threads)]
+    if contender.name in CONTENDERS:
+        return [sys.executable, "-m", "benchmarks.contenders", contender.name, *tail]
+    environment, program, how = _OF_PEERS[contender.name]
+    return [str(PEERS / environment / "bin" / "python"), str(program), how, *tail]
+
+
+def take_turns(cell: list[Contender], folder: Path, probe: Probe, turns: int) -> None:
+    """Start every contender of ``cell``, run them in turns, and note what they say."""
+    with ExitStack() as stack:
+        started = []
+        for contender in cell:
+            try:
+                worker = Worker(_command(contender, folder), contender.threads)
+            except WorkerFailed as error:
+                contender.failed = str(error).strip().splitlines()[-1] if str(error).strip() else "no word"
+                continue
+            stack.callback(worker.end)
+            contender.difference = worker.ready["difference"]
+            started.append((contender, worker))
+        for _ in range(turns):
+            peaks = probe.gflops()
+            for contender, worker in started:
+                contender.runs.append(worker.run())
+                arithmetic = "bf16" if "bf16" in contender.name else "fp32"
+                if arithmetic in peaks:
+                    work = flop(CONFIGS[contender.size], contender.minutes)
+                    contender.floors_ms.append(work / peaks[arithmetic] / 1e6)
+        for contender, worker in started:
+            contender.peak_rss_mb = worker.peak_rss_mb()
+
+
+def report(cell: list[Contender]) -> None:
+    """Print one cell."""
+    first = cell[0]
+    print(f"\n{first.size}, batch {first.batch}, {first.threads} threads")
+    for contender in cell:
+        made = contender.document()
+        if contender.failed:
+            print(f"  {contender.name:28} not run: {contender.failed[:90]}")
+            continue
+        ratio = f"{made['times_floor']:.2f}x floor" if "times_floor" in made else ""
+        print(
+            f"  {contender.name:28} {made['cpu_ms']:8.1f} cpu ms {made['wall_ms']:8.1f} wall ms {ratio:>12} "
+            f"  {contender.peak_rss_mb:6.0f} MB  {contender.difference:.1e}"
+        )

@@ -1,0 +1,187 @@
+"""The results as tables and plots of docs/benchmarks.md, between the marks that name them.
+
+    python -m benchmarks.report
+
+Plots need the extra ``bench``; without it the tables are written and the plots stay as they are.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import plots, results_file
+
+__all__ = ["PAGE", "filled", "main"]
+
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+_BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+Document = dict[str, Any]
+
+
+def main() -> None:
+    """Write the tables into the page, and the plots beside it."""
+    PAGE.write_text(filled(PAGE.read_text()))
+    if importlib.util.find_spec("matplotlib"):
+        plots.draw(PAGE.parent / "benchmarks")
+
+
+def filled(page: str) -> str:
+    """Return ``page`` with every marked block made from the results files."""
+
+    def block(match: re.Match[str]) -> str:
+        made = _TABLES[match[2]]()
+        return f"{match[1]}{made}\n{match[3]}"
+
+    return _BLOCK.sub(block, page)
+
+
+def _circumstances(document: Document) -> str:
+    told = ", ".join(f"{name} {number}" for name, number in document["versions"].items())
+    has = ", ".join(document["features"]) or "none of avx2 and its kin"
+    when = f"{document['date']}, commit {document['commit']}"
+    where = f"{document['processor']}, {document['cores']} cores, {has}"
+    return f"{when}; {where}; {told}; `{document['command']}`"
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(header)
+    lines = [head, ["---"] * len(head), *map(list, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _measured(part: str, make: Callable[[Any], str]) -> str:
+    document = results_file.read(part)
+    if document is None:
+        return "Not measured yet."
+    return f"{_circumstances(document)}\n\n{make(document['measured'])}"
+
+
+def _encoder() -> str:
+    return _measured("encoder", lambda cells: "\n\n".join(_of_batch(cells, n) for n in _batches(cells)))
+
+
+def _batches(cells: list[Document]) -> list[int]:
+    return sorted({cell["batch"] for cell in cells})
+
+
+def _of_batch(cells: list[Document], batch: int) -> str:
+    """One table per batch size: contenders by sizes, CPU ms per week, times floor, wall ms on two threads."""
+    of_batch = [cell for cell in cells if cell["batch"] == batch]
+    sizes = list(dict.fromkeys(cell["size"] for cell in of_batch))
+    header = ["contender"]
+    for size in sizes:
+        header += [f"{size} CPU ms (floors)", "2 threads, wall ms"]
+    rows = []
+    for name in dict.fromkeys(cell["name"] for cell in of_batch if not cell["failed"]):
+        row = [name]
+        for size in sizes:
+            one, two = (_find(of_batch, name, size, threads) for threads in (1, 2))
+            row += [_cpu(one), f"{two['wall_ms']:.1f}" if two and "wall_ms" in two else ""]
+        rows.append(row)
+    memory = ", ".join(f"{name} {peak:.0f}" for name, peak in _memory(of_batch, sizes[-1]).items())
+    return f"Batch {batch}\n\n{_table(header, rows)}\n\nPeak memory with {sizes[-1]}, MB: {memory}."
+
+
+def _find(cells: list[Document], name: str, size: str, threads: int) -> Document | None:
+    wanted = (name, size, threads)
+    return next((c for c in cells if (c["name"], c["size"], c["threads"]) == wanted), None)
+
+
+def _cpu(cell: Document | None) -> str:
+    if cell is None or "cpu_ms" not in cell:
+        return ""
+    floors = f" ({cell['times_floor']:.2f})" if "times_floor" in cell else ""
+    return f"{cell['cpu_ms']:.1f}{floors}"
+
+
+def _memory(cells: list[Document], size: str) -> dict[str, float]:
+    return {
+        cell["name"]: cell["peak_rss_mb"]
+        for cell in cells
+        if cell["size"] == size and cell["threads"] == 1 and cell["peak_rss_mb"]
+    }
+
+
+def _service() -> str:
+    def make(measured: Document) -> str:
+        header = (
+            "server",
+            "body",
+            "at once",
+            "weeks / s",
+            "server CPU ms",
+            "engine's share",
+            "median ms",
+            "over engine",
+        )
+        rows = [
+            (
+                cell["server"],
+                cell["body"],
+                str(cell["concurrency"]),
+                f"{cell['weeks_per_second']:.1f}",
+                f"{cell['cpu_ms']:.1f}",
+                f"{cell['engine_share']:.0%}",
+                f"{cell['latency_ms']:.1f}",
+                f"{cell['over_engine_ms']:.1f}" if cell["concurrency"] == 1 else "",
+            )
+            for cell in measured["cells"]
+        ]
+        lone = measured["lone_after_burst"]
+        said = (
+            f"A lone request takes {lone['undisturbed_ms']:.1f} ms undisturbed, and "
+            f"{lone['extra_ms']:+.1f} ms a second after 300 at 16."
+        )
+        return f"{measured['size']}, one week a request.\n\n{_table(header, rows)}\n\n{said}"
+
+    return _measured("service", make)
+
+
+def _cold() -> str:
+    def make(measured: Document) -> str:
+        rows = [
+            (cell["engine"], cell["size"], f"{cell['cpu_seconds']:.2f}", f"{cell['peak_rss_mb']:.0f}")
+            for cell in measured["engines"]
+        ]
+        runner, memory = measured["runner"], measured["memory"]
+        said = (
+            f"The runner process of the served {runner['size']}, BentoML and the proof by the golden "
+            f"included: {runner['cpu_seconds']:.2f} CPU s to its first answer. With {memory['size']} and "
+            f"batches of {memory['batch']}, with profiles, it holds {memory['peak_rss_mb']:.0f} MB at most."
+        )
+        return f"{_table(('engine', 'size', 'CPU s', 'peak MB'), rows)}\n\n{said}"
+
+    return _measured("cold", make)
+
+
+def _growth() -> str:
+    def make(cells: list[Document]) -> str:
+        tokens = sorted({cell["tokens"] for cell in cells})
+        names = dict.fromkeys(cell["name"] for cell in cells)
+        at = {(cell["name"], cell["tokens"]): cell for cell in cells}
+        rows = [[name, *(f"{at[name, n]['cpu_ms']:.0f}" for n in tokens)] for name in names]
+        return _table(["CPU ms by tokens", *map(str, tokens)], rows)
+
+    return _measured("growth", make)
+
+
+def _preprocessing() -> str:
+    return _measured(
+        "preprocessing", lambda tables: "\n\n".join("\n".join(lines) for lines in tables.values())
+    )
+
+
+_TABLES = {
+    "encoder": _encoder,
+    "service": _service,
+    "cold": _cold,
+    "growth": _growth,
+    "preprocessing": _preprocessing,
+}
+
+if __name__ == "__main__":
+    main()
