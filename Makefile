@@ -10,7 +10,7 @@ WEIGHTS := models/weights/pat-s-demo
 
 setup: $(VENV)/.installed ## make ./.venv with `pat` in it
 
-$(VENV)/.installed: pyproject.toml constraints.txt constraints-dev.txt
+$(VENV)/.installed: pyproject.toml constraints.txt constraints-dev.txt $(wildcard pat_runner/engines/native*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -c constraints-dev.txt -e '.[dev]'

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import cli
+from pat_runner.engines import chosen
 from postprocessing.sleep_scored import Threshold
 from preprocessing.readers import read
 from preprocessing.recording import RecordingError
@@ -34,7 +35,7 @@ def test_analyze_prints_an_analysis(capsys):
     analysis = json.loads(out)
     assert status == 0
     assert analysis["schema"] == "pat-analysis/1"
-    assert analysis["provenance"]["model"]["engine"] == "onnxruntime"
+    assert analysis["provenance"]["model"]["engine"] == chosen("auto")
     assert analysis["provenance"]["model"]["precision"] == "fp32"
 
 

@@ -1,6 +1,7 @@
 """How a batch is computed: one module per backend, chosen by name; each loads its library only inside itself.
 
-onnxruntime  the folded graph of the checkpoint on CPU, float32: the default without a GPU
+native       the folded encoder in C on CPU, float32: the default where it was built and there is no GPU
+onnxruntime  the folded graph of the checkpoint in ONNX Runtime on CPU, float32: the default elsewhere
 torch        the folded encoder in PyTorch: on CPU float32, on CUDA float32 or bf16; the default with a GPU
 openvino     the folded encoder in OpenVINO (extra ``openvino``): float32, or bf16 where the processor has it
 
@@ -51,7 +52,7 @@ Floats = npt.NDArray[np.float32]
 Precision = Literal["fp32", "bf16"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-ENGINES = {name: f"pat_runner.engines.{name}" for name in ("onnxruntime", "torch", "openvino")}
+ENGINES = {name: f"pat_runner.engines.{name}" for name in ("native", "onnxruntime", "torch", "openvino")}
 _GPUS = Path("/proc/driver/nvidia/gpus")  # a folder per GPU that NVIDIA's driver shows to this process
 
 
@@ -159,8 +160,16 @@ def chosen(name: str) -> str:
 
 
 def _automatic() -> str:
-    """PyTorch where there is a GPU and a build for it, else ONNX Runtime (docs/benchmarks.md)."""
-    return "torch" if _has_gpu() and _torch_knows_cuda() else "onnxruntime"
+    """PyTorch where there is a GPU and a build for it, else what is fastest here (docs/benchmarks.md)."""
+    if _has_gpu() and _torch_knows_cuda():
+        return "torch"
+    return "native" if _native_is_fast() else "onnxruntime"
+
+
+def _native_is_fast() -> bool:
+    from pat_runner.engines import native  # noqa: PLC0415  # which imports this module
+
+    return native.is_fast_here()
 
 
 def _has_gpu() -> bool:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from pat_runner.engines import chosen
+
 pytestmark = pytest.mark.e2e
 
 RAW = {"Accept": "application/octet-stream"}
@@ -43,7 +45,7 @@ def test_numbers_come_back_as_numbers_with_what_they_are_and_what_made_them(clie
         "x-pat-columns": "embedding=96",
         "x-pat-checkpoint": document["model"]["checkpoint"],
         "x-pat-checkpoint-sha256": document["model"]["sha256"],
-        "x-pat-engine": "onnxruntime",
+        "x-pat-engine": chosen("auto"),
         "x-pat-precision": "fp32",
         "x-pat-calibration": "caller",
     }

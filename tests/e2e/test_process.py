@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+from pat_runner.engines import chosen
 from tests.e2e.server import BIN, environment, home_with_demo_weights, serve
 from tests.shared import ROOT
 
@@ -128,22 +129,22 @@ def mapping(served, library):
     return [p.pid for p in tree(served) if library in Path(f"/proc/{p.pid}/maps").read_text()]
 
 
-def test_only_the_runner_loads_the_engine_and_nobody_torch_or_onnx(served):
-    assert len(mapping(served, "onnxruntime_pybind11")) == 1
-    assert mapping(served, "libtorch") == []
-    assert mapping(served, "onnx_cpp2py") == []
+def test_nobody_loads_what_the_engine_does_not_need(served):
+    needed = {"libtorch": 0, "onnx_cpp2py": 0, "onnxruntime_pybind11": chosen("auto") == "onnxruntime"}
+    assert {library: len(mapping(served, library)) for library in needed} == needed
 
 
-@pytest.mark.parametrize("engine", ["torch", "openvino"])
+@pytest.mark.parametrize("engine", ["onnxruntime", "torch", "openvino"])
 def test_another_engine_gives_the_same_numbers_under_its_own_name(home, served, week, engine):
     with served.client() as client:
         expected = client.post("/analyze", json=week).json()
     with serve(home, {"PAT_ENGINE": engine}) as running, running.client() as client:
         found = client.post("/analyze", json=week).json()
         assert len(mapping(running, "libtorch")) == (engine == "torch")
+        assert len(mapping(running, "onnxruntime_pybind11")) == (engine == "onnxruntime")
     assert (found["provenance"]["model"].pop("engine"), expected["provenance"]["model"].pop("engine")) == (
         engine,
-        "onnxruntime",
+        chosen("auto"),
     )
     ours, theirs = (np.array(answer["weeks"][0].pop("embedding")) for answer in (found, expected))
     assert np.abs(ours - theirs).max() < 2e-5

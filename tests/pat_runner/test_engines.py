@@ -23,16 +23,25 @@ from pat_runner.engines import (
     Want,
     chosen,
     engine,
+    native,
 )
+from pat_runner.engines.native import NativeEngine, instruction_sets
 from pat_runner.engines.torch import FoldedEncoder, TorchEngine
 from pat_runner.gate import compare, prove
 from tests.models.keras_files import checkpoint, keras_arrays, naive
-from tests.shared import ROOT, shared
+from tests.shared import ROOT, missing, shared
 
 REFERENCE = "data/pat-reference"
 SIZES = {"pat_s_ref": 1, "pat_m_ref": 2, "pat_l_ref": 4, "pat_conv_s_ref": 1}  # layers
 EVERYTHING = Want(profile=True, tokens=True)
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+
+
+def available(name, checkpoint, **options):
+    """Load an engine; where its library could not be built here, that is the reason to skip."""
+    if name == "native" and native.library_file() is None:
+        missing("there was no C compiler to build the native engine with")
+    return engine(checkpoint, EngineOptions(name, **options))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,7 @@ def own(tmp_path_factory):
 @pytest.mark.parametrize("size", SIZES)
 def test_every_engine_equals_keras(name, size):
     weeks = np.load(shared(f"{REFERENCE}/inputs.npy"))
-    loaded = engine(import_keras(shared(f"{REFERENCE}/{size}.h5")), EngineOptions(name))
+    loaded = available(name, import_keras(shared(f"{REFERENCE}/{size}.h5")))
     output = loaded.run(weeks, EVERYTHING)
     with np.load(shared(f"{REFERENCE}/golden_{size}.npz")) as expected:
         patches = expected["encoder_output_patch_index"]
@@ -65,7 +74,7 @@ def test_every_engine_equals_keras(name, size):
 def test_every_engine_equals_plain_numpy_in_every_size(tmp_path, name, size):
     weeks = panel_weeks()[:, :1260]
     tokens, profile = naive(keras_arrays(size), CONFIGS[size], weeks)
-    output = engine(checkpoint(tmp_path, size), EngineOptions(name)).run(weeks, EVERYTHING)
+    output = available(name, checkpoint(tmp_path, size)).run(weeks, EVERYTHING)
     assert np.abs(output.pooled - tokens.mean(axis=1)).max() < 2e-5
     assert np.abs(output.profile - profile).max() < 1e-6
     assert np.abs(output.tokens - tokens).max() < 1e-4
@@ -74,8 +83,8 @@ def test_every_engine_equals_plain_numpy_in_every_size(tmp_path, name, size):
 @pytest.mark.parametrize("name", ENGINES)
 def test_a_row_of_a_batch_is_the_week_alone_and_threads_change_nothing(own, name):
     weeks = panel_weeks()[:5]
-    together = engine(own, EngineOptions(name, threads=2)).run(weeks, EVERYTHING)
-    single = engine(own, EngineOptions(name))
+    together = available(name, own, threads=2).run(weeks, EVERYTHING)
+    single = available(name, own)
     for row, week in enumerate(weeks):
         alone = single.run(week[None], EVERYTHING)
         assert np.abs(alone.pooled[0] - together.pooled[row]).max() < 1e-5
@@ -101,7 +110,7 @@ def test_onnx_runtime_gives_each_thread_a_week_where_there_are_enough(own, n, by
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_outputs_are_what_was_wanted_in_float32_and_belong_to_the_caller(own, name):
-    loaded, weeks = engine(own, EngineOptions(name)), panel_weeks()[:2, :360]
+    loaded, weeks = available(name, own), panel_weeks()[:2, :360]
     plain, profiled = loaded.run(weeks, Want()), loaded.run(weeks, Want(profile=True))
     before = (plain.pooled.copy(), profiled.profile.copy())
     everything = loaded.run(weeks[::-1].copy(), EVERYTHING)  # must not write into earlier answers
@@ -115,11 +124,11 @@ def test_outputs_are_what_was_wanted_in_float32_and_belong_to_the_caller(own, na
 
 
 @pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.parametrize("minutes", [18, 36, 4320, 20_160])
+@pytest.mark.parametrize("minutes", [18, 36, 126, 4320, 20_160])
 def test_any_length_of_whole_patches_is_encoded(own, name, minutes):
     weeks = np.random.default_rng(0).normal(size=(1, minutes)).astype(np.float32)
     tokens, profile = naive(keras_arrays("PAT-S"), CONFIGS["PAT-S"], weeks)
-    output = engine(own, EngineOptions(name)).run(weeks, EVERYTHING)
+    output = available(name, own).run(weeks, EVERYTHING)
     assert np.abs(output.tokens - tokens).max() < 2e-4
     assert np.abs(output.profile - profile).max() < 1e-6
 
@@ -140,13 +149,16 @@ def test_bf16_is_within_its_bound_or_refused(own, name):
 # Chosen
 
 
-def test_without_a_gpu_auto_is_onnx_runtime(monkeypatch):
+@pytest.mark.parametrize(("built", "expected"), [(True, "native"), (False, "onnxruntime")])
+def test_without_a_gpu_auto_is_the_kernel_where_it_was_built(monkeypatch, built, expected):
     monkeypatch.setattr(engines, "_has_gpu", lambda: False)
-    assert chosen("auto") == "onnxruntime"
+    monkeypatch.setattr(native, "is_fast_here", lambda: built)
+    assert chosen("auto") == expected
 
 
 def test_with_a_gpu_auto_is_torch_if_its_build_knows_cuda(monkeypatch, tmp_path):
     monkeypatch.setattr(engines, "_GPUS", tmp_path)
+    monkeypatch.setattr(native, "is_fast_here", lambda: False)
     assert chosen("auto") == "onnxruntime"
     (tmp_path / "0000:01:00.0").mkdir()
     monkeypatch.setattr(engines, "_torch_knows_cuda", lambda: True)
@@ -164,7 +176,7 @@ def test_the_build_of_torch_is_told_without_importing_it():
 
 def test_an_unknown_engine_is_refused_with_the_names(own):
     with pytest.raises(
-        UnknownEngine, match="engine tensorflow: expected one of auto, onnxruntime, torch, open"
+        UnknownEngine, match="engine tensorflow: expected one of auto, native, onnxruntime, t"
     ):
         engine(own, EngineOptions("tensorflow"))
 
@@ -179,6 +191,7 @@ def test_an_engine_whose_library_is_missing_says_so(own, monkeypatch):
 @pytest.mark.parametrize("name", ENGINES)
 def test_only_torch_loads_torch_and_none_loads_onnx(tmp_path, name):
     """With a stored checkpoint, as a serving process has it."""
+    available(name, checkpoint(tmp_path))
     code = (
         "import sys; from pathlib import Path; from models.checkpoint import load;"
         "from pat_runner.engines import *; from pat_runner.runner import Runner;"
@@ -188,6 +201,76 @@ def test_only_torch_loads_torch_and_none_loads_onnx(tmp_path, name):
     save_folded(checkpoint(tmp_path), tmp_path)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(["torch"] if name == "torch" else [])
+
+
+# The kernel
+
+
+@pytest.fixture
+def built():
+    if native.library_file() is None:
+        missing("there was no C compiler to build the native engine with")
+
+
+@pytest.mark.usefixtures("built")
+def test_every_instruction_set_of_this_processor_is_the_same_function(tmp_path):
+    assert list(instruction_sets())[-1] == "any"
+    for size in ("PAT-S", "PAT-L", "PAT-Conv-S"):
+        weeks = panel_weeks()[:, :1206]  # 67 or 134 patches fill no panel
+        tokens, profile = naive(keras_arrays(size), CONFIGS[size], weeks)
+        for name in instruction_sets():
+            for threads in (1, 3):
+                output = NativeEngine(checkpoint(tmp_path, size), threads, name).run(weeks, EVERYTHING)
+                assert np.abs(output.tokens - tokens).max() < 2e-4, (size, name)
+                assert np.abs(output.profile - profile).max() < 1e-6, (size, name)
+
+
+@pytest.mark.usefixtures("built")
+def test_an_instruction_set_that_disagrees_is_not_used(own, monkeypatch):
+    assert engine(own, EngineOptions("native")).instruction_set == next(iter(instruction_sets()))
+    monkeypatch.setattr(native, "_agrees", lambda fast, plain: False)
+    assert engine(own, EngineOptions("native")).instruction_set == "any"
+
+
+@pytest.mark.usefixtures("built")
+def test_a_difference_of_instruction_sets_is_seen(own):
+    fast, plain = (NativeEngine(own, 1, name) for name in (next(iter(instruction_sets())), "any"))
+    assert native._agrees(fast, plain)
+    fast._weights.embedding_bias[3] += 0.1
+    assert not native._agrees(fast, plain)
+
+
+@pytest.mark.usefixtures("built")
+def test_weeks_beside_each_other_do_not_share_memory(own):
+    weeks = panel_weeks()
+    alone = NativeEngine(own, 1).run(weeks, EVERYTHING)
+    for _ in range(5):
+        beside = NativeEngine(own, 4).run(weeks, EVERYTHING)
+        for part in ("pooled", "profile", "tokens"):
+            assert np.array_equal(getattr(alone, part), getattr(beside, part))
+
+
+@pytest.mark.usefixtures("built")
+def test_scores_far_beyond_what_exponentials_can_hold_give_no_nan(own):
+    weeks = np.float32(1e4) * panel_weeks()[:2, :1260]
+    output = NativeEngine(own, 1).run(weeks, EVERYTHING)
+    assert np.isfinite(output.tokens).all()
+    assert output.profile.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+    expected = engine(own, EngineOptions("torch")).run(weeks, Want())
+    assert np.abs(output.pooled - expected.pooled).max() < 1e-3
+
+
+def test_without_its_library_or_with_a_foreign_one_the_kernel_is_unavailable(own, monkeypatch, tmp_path):
+    native._library.cache_clear()
+    monkeypatch.setattr(native, "library_file", lambda: None)
+    with pytest.raises(EngineUnavailable, match="was not built; install again where there is a C compiler"):
+        engine(own, EngineOptions("native"))
+    assert not native.is_fast_here()
+    (tmp_path / "foreign.so").write_bytes(b"MZ")
+    monkeypatch.setattr(native, "library_file", lambda: tmp_path / "foreign.so")
+    with pytest.raises(EngineUnavailable, match="is for another machine"):
+        engine(own, EngineOptions("native"))
+    assert not native.is_fast_here()
 
 
 # PyTorch in bf16 and on CUDA

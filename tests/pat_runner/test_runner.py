@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.pat import golden
-from pat_runner.engines import FLOAT32, EngineOptions, Want
+from pat_runner.engines import FLOAT32, EngineOptions, Want, chosen
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import MAX_MINUTES, Encoded, Maker, Rejected, Runner
 from tests.models.keras_files import checkpoint
@@ -178,7 +178,7 @@ def test_without_a_golden_nothing_is_proven(proven):
 
 
 def test_a_runner_says_what_makes_its_outcomes(proven):
-    assert Runner(proven).maker == Maker(proven.digest, "onnxruntime", "fp32")
+    assert Runner(proven).maker == Maker(proven.digest, chosen("auto"), "fp32")
     assert Runner(proven, EngineOptions("torch")).maker == Maker(proven.digest, "torch", "fp32")
 
 
