@@ -19,7 +19,7 @@ from models.golden import panel_weeks
 
 __all__ = ["measure"]
 
-ENGINES = ("onnxruntime", "torch", "openvino")
+ENGINES = ("native", "onnxruntime", "torch", "openvino")
 TIMES = 5
 _FIRST_ANSWER = """
 import sys

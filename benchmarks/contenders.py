@@ -89,6 +89,8 @@ def _sdpa(folder: Path, threads: int) -> Encode:
 CONTENDERS: dict[str, Callable[[Path, int], Encode]] = {
     "naive torch": _naive,
     "torch SDPA": _sdpa,
+    "pat native": _engine("native"),
+    "pat native, profile": _engine("native", profile=True),
     "pat torch": _engine("torch"),
     "pat onnxruntime": _engine("onnxruntime"),
     "pat onnxruntime, profile": _engine("onnxruntime", profile=True),

@@ -15,7 +15,7 @@ __all__ = ["measure"]
 
 SIZE = "PAT-L"
 TOKENS = (160, 320, 640, 1120, 2240)
-NAMES = ("naive torch", "torch SDPA", "pat torch", "pat onnxruntime", "pat openvino")
+NAMES = ("naive torch", "torch SDPA", "pat native", "pat torch", "pat onnxruntime", "pat openvino")
 
 
 def measure(tokens: tuple[int, ...] = TOKENS, turns: int = 5) -> list[dict[str, Any]]:

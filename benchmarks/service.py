@@ -29,12 +29,14 @@ from benchmarks.servers import Server, bento, program
 from benchmarks.weights import seeded
 from benchmarks.workers import Worker
 from models.golden import panel_weeks
+from pat_runner.engines import chosen
 from serving.cores import cores
 
 __all__ = ["ServiceMatrix", "measure"]
 
 OCTETS = {"Accept": "application/octet-stream", "X-PAT-Standardized": "true"}
 JSON = {"Content-Type": "application/json"}
+OURS = f"pat {chosen('auto')}"  # the engine of every server but one
 BURST = 300  # weeks at 16, before a lone request a second later
 
 
@@ -117,14 +119,13 @@ def measure(matrix: ServiceMatrix) -> dict[str, Any]:
 
 def _engine(folder: Path, batch: int) -> Worker:
     """The engine alone, with all cores: one week after the other, or eight at a time."""
-    name = "pat onnxruntime"
-    command = [sys.executable, "-m", "benchmarks.contenders", name, str(folder), str(batch), str(cores())]
+    command = [sys.executable, "-m", "benchmarks.contenders", OURS, str(folder), str(batch), str(cores())]
     return Worker(command, cores())
 
 
 def _servers(folder: Path, scratch: Path) -> Iterator[Any]:
     yield _ours(folder, scratch)
-    for label, name in (("FastAPI, our engine", "pat onnxruntime"), ("FastAPI, naive torch", "naive torch")):
+    for label, name in (("FastAPI, our engine", OURS), ("FastAPI, naive torch", "naive torch")):
         yield _fastapi(label, name, folder)
     if (PEERS / "litserve" / "bin" / "python").exists():
         yield _litserve(folder)

@@ -29,7 +29,7 @@ class Embedding(litserve.LitAPI):
 
     def setup(self, device: str) -> None:  # noqa: ARG002  # LitServe passes it
         """Load the engine in the worker."""
-        self.engine = engine(load(self.folder), EngineOptions("onnxruntime", threads=self.threads))
+        self.engine = engine(load(self.folder), EngineOptions(threads=self.threads))
 
     def decode_request(self, request):  # type: ignore[no-untyped-def]  # LitServe reads the annotation as a type to parse
         """Read one week."""

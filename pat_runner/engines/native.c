@@ -108,13 +108,15 @@ void pat_linear(int set, const float *a, long rows, long k, const float *w, cons
 
 /* Keys of x (n, 96) in both forms; what fills them up is zero. */
 void pat_keys(int set, const float *x, Keys *keys) {
-  const long panel = SETS[set].panel;
-  for (long key = 0; key < keys->np; key++)
-    for (long i = 0; i < WIDTH; i++) {
-      const float value = key < keys->n ? x[key * WIDTH + i] : 0;
-      keys->transposed[key / panel * panel * WIDTH + i * panel + key % panel] = value;
-      keys->plain[i / panel * panel * keys->np + key * panel + i % panel] = value;
-    }
+  const long panel = SETS[set].panel, n = keys->n, np = keys->np;
+  for (long first = 0; first < np; first += panel)
+    for (long i = 0; i < WIDTH; i++)
+      for (long j = 0; j < panel; j++)
+        keys->transposed[first * WIDTH + i * panel + j] = first + j < n ? x[(first + j) * WIDTH + i] : 0;
+  for (long column = 0; column < WIDTH; column += panel)
+    for (long key = 0; key < np; key++)
+      for (long j = 0; j < panel; j++)
+        keys->plain[column * np + key * panel + j] = key < n ? x[key * WIDTH + column + j] : 0;
 }
 
 void pat_block(int set, const Layer *layer, const Keys *keys, const float *x, long from, long until, float *work,

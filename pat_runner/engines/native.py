@@ -79,7 +79,7 @@ def _library() -> Any:
     library.pat_set.restype = ctypes.c_char_p
     library.pat_panel.restype = library.pat_work.restype = number
     library.pat_work.argtypes = [number, number]
-    linear = [integer, pointer, number, number, pointer, pointer, number, integer, pointer]
+    linear: list[Any] = [integer, pointer, number, number, pointer, pointer, number, integer, pointer]
     library.pat_linear.argtypes = linear
     library.pat_keys.argtypes = [integer, pointer, pointer]
     library.pat_block.argtypes = [integer, *[pointer] * 3, number, number, *[pointer] * 3]
