@@ -311,7 +311,8 @@ def _read_card(folder: Path) -> _Card:
         described = _Card.model_validate_json(read_limited(folder / CARD, MAX_CARD_BYTES))
     except ValidationError as error:
         field = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise CheckpointError(f"{where}: {field:.80}: not as expected; restore the original file") from None
+        todo = "import the original weights again" if field == "format" else "restore the original file"
+        raise CheckpointError(f"{where}: {field:.80}: not as expected; {todo}") from None
     if described.architecture not in CONFIGS:
         raise CheckpointError(f"{where}: architecture: expected one of {', '.join(CONFIGS)}")
     if not {WEIGHTS} <= described.files.keys() <= set(FILES):
