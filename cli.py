@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Arguments = argparse.Namespace
 MAX_EPOCHS = 20_000_000  # of a file on the command line: seven months of seconds, the longest span of minutes
 THRESHOLDS = ("low", "medium", "high", "automatic")  # postprocessing.sleep_scored.Threshold
+ENGINES = ("native", "onnxruntime", "torch", "openvino")  # pat_runner.engines.ENGINES
 WEAR_MODES = ("detect", "as_recorded", "choi2011", "troiano2008")  # preprocessing.wear.WearMode
 SCORERS = ("oakley-actiware", "cole-kripke-actigraph", "sadeh-actigraph")  # preprocessing.units.SleepScorer
 
@@ -181,7 +182,7 @@ def _add_embed(commands: Any) -> None:
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--engine", help="auto, onnxruntime, torch or openvino (default: PAT_ENGINE or auto)")
+    parser.add_argument("--engine", help=f"auto or {', '.join(ENGINES)} (default: PAT_ENGINE or auto)")
     parser.add_argument(
         "--precision", choices=("fp32", "bf16"), help="default: PAT_PRECISION or fp32; bf16 where it exists"
     )

@@ -44,8 +44,6 @@ _RAW_DOOR = Door(SETTINGS.raw_body_bytes, json_only=False, larger="larger files 
 _WEEKS_DOOR = Door(SETTINGS.embed_body_bytes, json_only=False, larger="send fewer weeks at a time")
 _DOORS = {f"/{verb}": _JSON_DOOR for verb in ("analyze", "analyze_fhir", "embed", "explain")}
 _DOORS["/v1/embed"] = _WEEKS_DOOR
-
-
 _MOUNTED = Mounted()
 
 
@@ -66,9 +64,8 @@ def _checkpoint() -> tuple[str, Checkpoint]:
     threads=1,
     traffic={"timeout": SETTINGS.timeout_seconds},
     runner_connection={"max_requests": 10**9, "max_age": 1e9},  # else BentoML closes sessions under way
-    logging={
-        "access": {"enabled": False}
-    },  # the entry logs and counts each request; of the hop, batches count
+    # The entry logs, counts and traces each request; of the hop, batches count (serving/telemetry.py).
+    logging={"access": {"enabled": False}},
     metrics={"enabled": False},
     tracing={"excluded_urls": ".*"},
 )
@@ -99,11 +96,11 @@ class PatRunner:
     def run(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Encode a batch of items (see pat_runner.hop); one outcome per item, nothing raises."""
         if self._runner is None:
-            return [{"rejected": UNAVAILABLE, "detail": "the pinned weights are missing or damaged"}] * len(
-                items
+            why = (
+                "the runner has no weights, or no engine, that is proven; the operator's log names the cause"
             )
-        weeks, wants = zip(*map(hop.decode_item, items), strict=True)
-        outcomes = self._runner.run(weeks, wants)
+            return [{"rejected": UNAVAILABLE, "detail": why}] * len(items)
+        outcomes = hop.run(self._runner, items)
         return [hop.encode_outcome(outcome, self._runner.maker) for outcome in outcomes]
 
 

@@ -24,11 +24,12 @@ AT_LEAST_SECONDS = 0.3  # a run shorter than this is repeated; cold caches after
 def obey(encode: Callable[[Any], Any], folder: Path, batch: int) -> None:
     """Warm up, say how far from the reference the panel comes out, then run whenever a line says so."""
     panel, reference = np.load(folder / "panel.npy"), np.load(folder / "reference.npy")
-    found = np.concatenate([np.asarray(encode(panel[i : i + batch])) for i in range(0, len(panel), batch)])
-    weeks = np.resize(panel, (batch, panel.shape[1]))
+    whole = np.resize(panel, (-(-len(panel) // batch) * batch, panel.shape[1]))  # for one batch size
+    found = np.concatenate([np.asarray(encode(whole[i : i + batch])) for i in range(0, len(whole), batch)])
+    weeks = whole[:batch]
     for _ in range(WARM_UP):
         encode(weeks)
-    _say(difference=float(np.abs(found - reference).max()))
+    _say(difference=float(np.abs(found[: len(panel)] - reference).max()))
     for line in sys.stdin:
         match line.strip():
             case "run":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pat_runner.engines import Want
-from pat_runner.runner import Encoded, Maker, Outcome, Rejected
+from pat_runner.runner import Encoded, Maker, Outcome, Rejected, Runner
 
-__all__ = ["decode_item", "decode_outcome", "encode_item", "encode_outcome"]
+__all__ = ["decode_item", "decode_outcome", "encode_item", "encode_outcome", "run"]
 
 Floats = npt.NDArray[np.float32]
 Document = dict[str, Any]
@@ -26,6 +27,21 @@ def encode_item(week: Floats, want: Want) -> Document:
 def decode_item(item: Document) -> tuple[Floats, Want]:
     """Unpack what ``encode_item`` packed, bit for bit."""
     return _unpack(item["week"]), Want(profile=item["profile"], tokens=item["tokens"])
+
+
+def run(runner: Runner, items: Sequence[Document]) -> list[Outcome]:
+    """Encode ``items``, one outcome each, in order; one that cannot be unpacked harms no other."""
+    asked = [_unpacked(item) for item in items]
+    good = [item for item in asked if not isinstance(item, Rejected)]
+    outcomes = iter(runner.run([week for week, _ in good], [want for _, want in good]))
+    return [item if isinstance(item, Rejected) else next(outcomes) for item in asked]
+
+
+def _unpacked(item: Document) -> tuple[Floats, Want] | Rejected:
+    try:
+        return decode_item(item)
+    except (KeyError, TypeError, ValueError):
+        return Rejected("undecodable", "expected what this version of the service sends to its runner")
 
 
 def encode_outcome(outcome: Outcome, maker: Maker) -> Document:

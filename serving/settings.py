@@ -95,6 +95,8 @@ class Settings:
         for name, value in vars(self).items():
             if isinstance(value, int) and value < 1:
                 raise SettingsError(f"{_variable(name)}: expected a whole number of at least 1")
+        if self.max_batch_size == 1:
+            raise SettingsError("PAT_MAX_BATCH_SIZE: expected at least 2, for BentoML batches no less")
 
 
 def _variable(name: str) -> str:

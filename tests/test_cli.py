@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import cli
-from pat_runner.engines import chosen
+from models.golden import PANEL
+from pat_runner.engines import ENGINES, EngineOutput, chosen
+from pat_runner.engines.torch import TorchEngine
 from postprocessing.sleep_scored import Threshold
 from preprocessing.readers import read
 from preprocessing.recording import RecordingError
@@ -117,6 +119,57 @@ def test_the_scorers_offered_are_those_that_exist():
     assert set(cli.SCORERS) == set(SleepScorer)
     assert set(cli.WEAR_MODES) == set(WearMode)
     assert set(cli.THRESHOLDS) == set(get_args(Threshold))
+    assert set(cli.ENGINES) == set(ENGINES)
+
+
+@pytest.mark.parametrize("engine", ["auto", "onnxruntime", "torch"])
+def test_an_engine_is_checked_row_by_row_against_float64(capsys, engine):
+    status, out, _ = run(capsys, "weights", "check", "pat-s-demo", "--engine", engine)
+    lines = out.splitlines()
+    assert status == 0
+    assert f"on {chosen(engine)}, fp32" in lines[0]
+    assert [line.split("  ")[0] for line in lines[2:10]] == list(PANEL)
+    assert lines[-1] == "within its bound"
+    worst = [float(text) for text in lines[10].split()[1:]]
+    assert all(0 <= difference < 2e-5 for difference in worst)
+
+
+def test_an_engine_outside_its_bound_ends_with_1(capsys, monkeypatch):
+    monkeypatch.setattr(TorchEngine, "run", lambda self, weeks, want: engine_output(len(weeks)))
+    status, out, _ = run(capsys, "weights", "check", "pat-s-demo", "--engine", "torch")
+    assert status == 1
+    assert out.splitlines()[-1] == "outside its bound: it refuses to serve"
+    status, _, err = run(capsys, "analyze", EXAMPLES / "week.json")
+    assert status == 0  # on another engine
+    monkeypatch.setenv("PAT_ENGINE", "torch")
+    status, out, err = run(capsys, "analyze", EXAMPLES / "week.json")
+    assert (status, out) == (1, "")
+    assert "does not reproduce its golden output (torch in fp32: pooled differs" in err
+
+
+def engine_output(weeks):
+    return EngineOutput(np.zeros((weeks, 96), np.float32), np.zeros((weeks, 560), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--engine", "tensorflow"], "expected one of auto, native, onnxruntime, torch, openvino"),
+        (["--engine", "onnxruntime", "--precision", "bf16"], "computes in fp32 only"),
+    ],
+)
+def test_an_engine_that_cannot_be_had_is_refused(capsys, arguments, said):
+    status, out, err = run(capsys, "weights", "check", "pat-s-demo", *arguments)
+    assert (status, out) == (1, "")
+    assert said in err
+
+
+def test_clinical_numbers_may_be_left_out(capsys):
+    status, out, _ = run(capsys, "analyze", EXAMPLES / "week.json", "--no-clinical")
+    analysis = json.loads(out)
+    assert status == 0
+    assert len(analysis["weeks"][0]["embedding"]) == 96
+    assert {metric["absent"]["reason"] for metric in analysis["rhythm"]["metrics"]} == {"not_requested"}
 
 
 def test_inspect_says_what_was_understood_and_what_is_possible_but_no_value(capsys):

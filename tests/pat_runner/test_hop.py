@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pat_runner.engines import Want
-from pat_runner.hop import decode_item, decode_outcome, encode_item, encode_outcome
+from pat_runner.hop import decode_item, decode_outcome, encode_item, encode_outcome, run
 from pat_runner.runner import Encoded, Maker, Rejected
 
 MAKER = Maker("abc", "onnxruntime", "fp32")
@@ -32,6 +32,24 @@ def test_an_outcome_arrives_bit_for_bit_with_what_made_it():
     assert maker == MAKER
     for part in ("pooled", "profile", "tokens"):
         assert np.array_equal(getattr(got, part), getattr(sent, part))
+
+
+class Counting:
+    """Answers each week with its length, as far as it is asked."""
+
+    def run(self, weeks, wants):
+        return [Encoded(np.full(96, len(week), np.float32)) for week in weeks]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{}, {"week": "???", "profile": False, "tokens": False}, {"week": 7}, {"week": "AAA="}, {"week": "AAAA"}],
+)
+def test_an_item_that_cannot_be_unpacked_harms_no_other(bad):
+    good = [encode_item(np.zeros(n, np.float32), Want()) for n in (18, 36)]
+    first, wrong, last = run(Counting(), [good[0], bad, good[1]])
+    assert (first.pooled[0], last.pooled[0]) == (18, 36)
+    assert wrong.code == "undecodable"
 
 
 def test_what_was_not_wanted_stays_absent():
