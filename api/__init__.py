@@ -1,9 +1,27 @@
 """The REST face, mounted by service.py.
 
-desk       one place where a verb (analyze, bundle, embed, explain) becomes an answer; both faces call it
-requests   the request models
-problems   error -> status -> problem body (RFC 9457), the only such table
-app, v1    the FastAPI application and its routes
+desk           one place where a verb (analyze, bundle, embed, explain) becomes an answer; both faces call it
+requests       the request models
+weeks          weeks for the encoder, as they come in and as they go out
+raw_weeks      the same as rows of float32
+headers        what raw bodies are told beside the body
+problems       error -> status -> problem body (RFC 9457), the only such table
+app, v1        the FastAPI application and its routes
+mounted        the application as the service mounts it, imported by the entry alone
+remote_runner  the runner service as the pipeline sees it: admission, and calls that travel together
+dispatch       BentoML's batching without its waits
 """
 
-__all__ = ["app", "desk", "problems", "requests", "v1"]
+__all__ = [
+    "app",
+    "desk",
+    "dispatch",
+    "headers",
+    "mounted",
+    "problems",
+    "raw_weeks",
+    "remote_runner",
+    "requests",
+    "v1",
+    "weeks",
+]

@@ -51,6 +51,11 @@ class Matrix:
     batches: tuple[int, ...] = (1, 8, 32)
     threads: tuple[int, ...] = (1, 2)
     turns: int = TURNS
+    turns_of_many: int = 3  # for batches beyond eight, some of which take a minute
+
+    def turns_of(self, batch: int) -> int:
+        """Return how often every contender runs a batch of this size."""
+        return min(self.turns, self.turns_of_many) if batch > 8 else self.turns
 
 
 @dataclass
@@ -90,7 +95,7 @@ def measure(matrix: Matrix) -> list[dict[str, Any]]:
             for batch in matrix.batches:
                 for threads in matrix.threads:
                     cell = _cell(size, batch, threads)
-                    take_turns(cell, folder, probe, matrix.turns)
+                    take_turns(cell, folder, probe, matrix.turns_of(batch))
                     found += [contender.document() for contender in cell]
                     report(cell)
     return found

@@ -17,7 +17,7 @@ import numpy as np
 
 __all__ = ["obey"]
 
-WARM_UP = 2
+LONG_SECONDS = 5.0  # a batch that takes longer needs no other to be warm
 AT_LEAST_SECONDS = 0.3  # a run shorter than this is repeated; cold caches after others' turns weigh less
 
 
@@ -27,7 +27,9 @@ def obey(encode: Callable[[Any], Any], folder: Path, batch: int) -> None:
     whole = np.resize(panel, (-(-len(panel) // batch) * batch, panel.shape[1]))  # for one batch size
     found = np.concatenate([np.asarray(encode(whole[i : i + batch])) for i in range(0, len(whole), batch)])
     weeks = whole[:batch]
-    for _ in range(WARM_UP):
+    began = time.perf_counter()
+    encode(weeks)
+    if time.perf_counter() - began < LONG_SECONDS:
         encode(weeks)
     _say(difference=float(np.abs(found[: len(panel)] - reference).max()))
     for line in sys.stdin:

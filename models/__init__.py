@@ -2,10 +2,26 @@
 
 config        the sizes that exist, the tensors each must have, the positional table
 pat, heads    the networks (torch)
-checkpoint    weights with scaling, golden and provenance, on disk as safetensors
+fold          the same encoder with other tensors: one set of keys and values for all heads
+onnx_graph    the folded encoder as an ONNX graph
+checkpoint    weights in both forms with scaling, golden and provenance, on disk as safetensors
+golden        the panel of weeks that proves an engine
+scores        what a head says of an embedding, without torch
 keras_import  the authors' HDF5 files, every layout
 download      the official files
 store         in and out of the BentoML model store
 """
 
-__all__ = ["checkpoint", "config", "download", "heads", "keras_import", "pat", "store"]
+__all__ = [
+    "checkpoint",
+    "config",
+    "download",
+    "fold",
+    "golden",
+    "heads",
+    "keras_import",
+    "onnx_graph",
+    "pat",
+    "scores",
+    "store",
+]
