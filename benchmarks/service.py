@@ -180,27 +180,25 @@ def _listed(**more: Any) -> bytes:
 
 
 async def _take_turns(cells: Sequence[Cell], engine: dict[int, Worker], matrix: ServiceMatrix) -> None:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=64)) as session:
-        for cell in cells:  # once to warm up
-            with cell.door.server.awake():
-                await _burst(session, cell.door, cell.concurrency, matrix.weeks // 2)
-        for _ in range(matrix.turns):
-            for concurrency in matrix.concurrencies:
-                alone = await asyncio.to_thread(engine[1 if concurrency == 1 else 8].run)
-                for cell in (cell for cell in cells if cell.concurrency == concurrency):
-                    with cell.door.server.awake():
-                        await _turn(session, cell, matrix.weeks)
-                    cell.engine_cpu_ms.append(alone.cpu_ms)
-                    cell.engine_wall_ms.append(alone.wall_ms)
+    for _ in range(matrix.turns):
+        for concurrency in matrix.concurrencies:
+            alone = await asyncio.to_thread(engine[1 if concurrency == 1 else 8].run)
+            for cell in (cell for cell in cells if cell.concurrency == concurrency):
+                with cell.door.server.awake():
+                    await _turn(cell, matrix.weeks)
+                cell.engine_cpu_ms.append(alone.cpu_ms)
+                cell.engine_wall_ms.append(alone.wall_ms)
 
 
-async def _turn(session: aiohttp.ClientSession, cell: Cell, weeks: int) -> None:
-    await _burst(session, cell.door, cell.concurrency, cell.concurrency)  # its caches are others' by now
-    before, began = cell.door.server.cpu_seconds(), time.perf_counter()
-    latencies = await _burst(session, cell.door, cell.concurrency, weeks)
-    cell.rates.append(weeks / (time.perf_counter() - began))
-    cell.cpu_ms.append((cell.door.server.cpu_seconds() - before) / weeks * 1e3)
-    cell.latencies_ms.append(statistics.median(latencies) * 1e3)
+async def _turn(cell: Cell, weeks: int) -> None:
+    """One burst over fresh connections, after a short one: while others ran, caches went cold."""
+    async with aiohttp.ClientSession() as session:
+        await _burst(session, cell.door, cell.concurrency, max(4, cell.concurrency))
+        before, began = cell.door.server.cpu_seconds(), time.perf_counter()
+        latencies = await _burst(session, cell.door, cell.concurrency, weeks)
+        cell.rates.append(weeks / (time.perf_counter() - began))
+        cell.cpu_ms.append((cell.door.server.cpu_seconds() - before) / weeks * 1e3)
+        cell.latencies_ms.append(statistics.median(latencies) * 1e3)
 
 
 async def _burst(session: aiohttp.ClientSession, door: Door, concurrency: int, weeks: int) -> list[float]:
