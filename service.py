@@ -136,7 +136,7 @@ class PatService:
         self.runner.to_async.media_type = "application/json"  # the hop never unpickles, in either direction
         model = _model()
         pinned = model.maker if isinstance(model, ModelCard) else None
-        limits = RunnerLimits(SETTINGS.max_batch_size, SETTINGS.max_waiting_weeks)
+        limits = RunnerLimits(SETTINGS.max_batch_size, SETTINGS.max_waiting_weeks, SETTINGS.runner_workers)
         self.desk = Desk(SETTINGS, RemoteRunner(self._hop, pinned, limits), model)
         fhir.warm()
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request

@@ -1,8 +1,8 @@
 """The runner service as the pipeline sees it: admission, calls that travel together, pinned makers only.
 
 A call over the hop costs some milliseconds of both processes, whatever it carries. A lone call goes at once;
-those that arrive while two are under way (one computed, one next in line) go together in the next. A long
-order goes in slices, two at a time, so that nobody waits for the whole of another's.
+those that arrive while each runner computes one and another is next in line go together in the next. A long
+order goes in slices, as many at a time, so that nobody waits for the whole of another's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from serving.admission import Admission, Overloaded
 __all__ = ["UNAVAILABLE", "RemoteRunner", "RunnerLimits", "TravellingTogether"]
 
 UNAVAILABLE = "unavailable"  # the runner's word for having no proven weights
-UNDER_WAY = 2
 
 Document = dict[str, Any]
 Send = Callable[[list[Document]], Awaitable[list[Document]]]
@@ -33,10 +32,16 @@ Send = Callable[[list[Document]], Awaitable[list[Document]]]
 
 @dataclass(frozen=True)
 class RunnerLimits:
-    """Weeks in one call, and weeks that one API worker admits at a time."""
+    """Weeks in one call, weeks that one API worker admits at a time, and runners that take its calls."""
 
     batch_weeks: int
     waiting_weeks: int
+    runners: int = 1
+
+    @property
+    def under_way(self) -> int:
+        """Calls on their way at a time: one for each runner, and one next in line."""
+        return self.runners + 1
 
 
 class RemoteRunner:
@@ -45,15 +50,16 @@ class RemoteRunner:
     def __init__(self, send: Send, pinned: Maker | None, limits: RunnerLimits) -> None:
         self._send = send
         self._pinned = pinned
-        self._slice = limits.batch_weeks
+        self._limits = limits
         self._admission = Admission(limits.waiting_weeks)
-        self._together = TravellingTogether(self._tried_twice, limits.batch_weeks)
+        self._together = TravellingTogether(self._tried_twice, limits)
 
     async def run(self, weeks: FloatWeeks, want: Want) -> list[Outcome]:
         """Encode ``weeks`` (N, T); raises Overloaded or RunnerUnavailable."""
         with self._admission.admit(len(weeks)):
-            starts = range(0, len(weeks), self._slice)
-            documents = await self._in_slices([weeks[start : start + self._slice] for start in starts], want)
+            size = self._limits.batch_weeks
+            starts = range(0, len(weeks), size)
+            documents = await self._in_slices([weeks[start : start + size] for start in starts], want)
         return [self._checked(document) for document in documents]
 
     async def _in_slices(self, slices: Sequence[FloatWeeks], want: Want) -> list[Document]:
@@ -61,7 +67,7 @@ class RemoteRunner:
         under_way: deque[asyncio.Task[list[Document]]] = deque()
         try:
             for part in slices:
-                if len(under_way) == UNDER_WAY:
+                if len(under_way) == self._limits.under_way:
                     answered += await under_way.popleft()
                 items = [hop.encode_item(week, want) for week in part]
                 under_way.append(asyncio.create_task(self._together.call(items)))
@@ -102,11 +108,11 @@ class _Call:
 
 
 class TravellingTogether:
-    """Sends calls on their way, at most ``UNDER_WAY`` at once and at most ``most`` items in one."""
+    """Sends calls on their way, as many at once and as many items in one as ``limits`` say."""
 
-    def __init__(self, send: Send, most: int) -> None:
+    def __init__(self, send: Send, limits: RunnerLimits) -> None:
         self._send = send
-        self._most = most
+        self._limits = limits
         self._waiting: deque[_Call] = deque()
         self._journeys: set[asyncio.Task[None]] = set()
 
@@ -118,7 +124,7 @@ class TravellingTogether:
         return await made.answer
 
     def _depart(self) -> None:
-        while self._waiting and len(self._journeys) < UNDER_WAY:
+        while self._waiting and len(self._journeys) < self._limits.under_way:
             journey = asyncio.create_task(self._travel(self._next()))
             self._journeys.add(journey)
             journey.add_done_callback(self._arrived)
@@ -126,8 +132,8 @@ class TravellingTogether:
     def _next(self) -> list[_Call]:
         """Take the next calls, one at least; those whose callers have left are dropped."""
         taken: list[_Call] = []
-        items = 0
-        while self._waiting and (not taken or items + len(self._waiting[0].items) <= self._most):
+        items, most = 0, self._limits.batch_weeks
+        while self._waiting and (not taken or items + len(self._waiting[0].items) <= most):
             call = self._waiting.popleft()
             if not call.answer.done():
                 taken.append(call)

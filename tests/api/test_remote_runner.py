@@ -30,8 +30,8 @@ class Hop:
         return [hop.encode_outcome(Encoded(np.full(96, week[0], np.float32)), self.maker) for week in weeks]
 
 
-def runner(send, batch=4, waiting=100, pinned=MAKER):
-    return RemoteRunner(send, pinned, RunnerLimits(batch, waiting))
+def runner(send, batch=4, waiting=100, pinned=MAKER, runners=1):
+    return RemoteRunner(send, pinned, RunnerLimits(batch, waiting, runners))
 
 
 def weeks(*firsts):
@@ -54,6 +54,13 @@ async def test_calls_that_wait_travel_together_and_get_their_own_answers():
     answers = await asyncio.gather(*(port.run(weeks(n), Want()) for n in range(10)))
     assert [firsts(answer) for answer in answers] == [[n] for n in range(10)]
     assert send.journeys == [[0], [1], [2, 3, 4, 5], [6, 7, 8, 9]]
+
+
+async def test_every_runner_gets_a_call_before_calls_wait_for_each_other():
+    send = Hop()
+    port = runner(send, runners=3)
+    await asyncio.gather(*(port.run(weeks(n), Want()) for n in range(6)))
+    assert send.journeys == [[0], [1], [2], [3], [4, 5]]
 
 
 async def test_a_long_order_goes_in_slices_and_lets_others_in_between():
