@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -53,6 +52,22 @@ class Server:
         finally:
             self.sleep()
 
+    def end(self) -> None:
+        """End all processes, asleep or not; BentoML's are in groups of their own."""
+        if self.process.poll() is not None:
+            return
+        every = self.processes()
+        for process in every:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)  # a supervisor ends its own
+        for process in every:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(every)
+
     def runner(self) -> psutil.Process:
         """Return the process that computes: the one a Bento calls PatRunner."""
         return next(found for found in self.processes() if "PatRunner" in found.cmdline())
@@ -99,13 +114,7 @@ def _started(command: Sequence[str], port: int, path: str, env: Mapping[str, str
             _wait(server, path, said)
             yield server
         finally:
-            for sent in (signal.SIGCONT, signal.SIGTERM):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, sent)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            server.end()
 
 
 def _wait(server: Server, path: str, said: object) -> None:
