@@ -31,7 +31,7 @@ test: setup ## everything but the slow suites, with branch coverage
 test-slow: setup ## the slow suites
 	$(BIN)/pytest -m slow --no-cov
 
-bench: setup ## measure speed and memory; results, tables and plots (about an hour; BENCH="encoder --quick" for a part)
+bench: setup ## measure speed and memory; results, tables and plots (about an hour; BENCH="encoder1 --quick" for a part)
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -c constraints-dev.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 

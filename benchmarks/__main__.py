@@ -2,8 +2,8 @@
 
     python -m benchmarks [--quick] [PART ...]
 
-Parts: encoder, service, cold, growth, preprocessing; all of them without a name. ``--quick`` takes a corner
-of each and writes nothing.
+Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, cold, growth, preprocessing; all of
+them without a name. ``--quick`` takes a corner of each and writes nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from benchmarks import cold, encoder, growth, metrics, report, resampling, results_file, service
@@ -19,9 +20,9 @@ from benchmarks import cold, encoder, growth, metrics, report, resampling, resul
 Part = Callable[[bool], Any]
 
 
-def _encoder(quick: bool) -> Any:
-    corner = encoder.Matrix(sizes=("PAT-S",), batches=(1,), threads=(1,), turns=2)
-    return encoder.measure(corner if quick else encoder.Matrix())
+def _encoder(batch: int, quick: bool) -> Any:
+    corner = encoder.Matrix(batch, sizes=("PAT-S",), threads=(1,), turns=2)
+    return encoder.measure(corner if quick else encoder.Matrix(batch))
 
 
 def _service(quick: bool) -> Any:
@@ -50,7 +51,7 @@ def _preprocessing(quick: bool) -> Any:  # noqa: ARG001  # it is quick
 
 
 PARTS: dict[str, Part] = {
-    "encoder": _encoder,
+    **{f"encoder{batch}": partial(_encoder, batch) for batch in encoder.BATCHES},
     "service": _service,
     "cold": _cold,
     "growth": _growth,

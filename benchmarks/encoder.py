@@ -28,11 +28,12 @@ from models.config import CONFIGS
 from models.golden import PANEL, panel_weeks
 from models.pat import reference
 
-__all__ = ["PEERS", "SIZES", "Contender", "Matrix", "measure", "prepared", "report", "take_turns"]
+__all__ = ["BATCHES", "PEERS", "SIZES", "Contender", "Matrix", "measure", "prepared", "report", "take_turns"]
 
 PEERS = Path(".venv-peers")
 SIZES = ("PAT-S", "PAT-M", "PAT-L")
-TURNS = 5
+BATCHES = (1, 8, 32)
+TURNS, TURNS_OF_MANY = 5, 3
 _KERAS = Path(__file__).parent / "peers" / "keras_peer.py"
 _TORCH = Path(__file__).parent / "peers" / "torch_peer.py"
 _OF_PEERS = {
@@ -47,15 +48,15 @@ _OF_PEERS = {
 class Matrix:
     """What is measured; a quick run takes a corner of it."""
 
+    batch: int
     sizes: tuple[str, ...] = SIZES
-    batches: tuple[int, ...] = (1, 8, 32)
     threads: tuple[int, ...] = (1, 2)
     turns: int = TURNS
-    turns_of_many: int = 3  # for batches beyond eight, some of which take a minute
 
-    def turns_of(self, batch: int) -> int:
-        """Return how often every contender runs a batch of this size."""
-        return min(self.turns, self.turns_of_many) if batch > 8 else self.turns
+    @property
+    def turns_taken(self) -> int:
+        """How often every contender runs; batches beyond eight, some of which take a minute, less often."""
+        return min(self.turns, TURNS_OF_MANY) if self.batch > 8 else self.turns
 
 
 @dataclass
@@ -92,12 +93,11 @@ def measure(matrix: Matrix) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="pat-bench-") as scratch:
         for size in matrix.sizes:
             folder = prepared(seeded(size), Path(scratch) / size)
-            for batch in matrix.batches:
-                for threads in matrix.threads:
-                    cell = _cell(size, batch, threads)
-                    take_turns(cell, folder, probe, matrix.turns_of(batch))
-                    found += [contender.document() for contender in cell]
-                    report(cell)
+            for threads in matrix.threads:
+                cell = _cell(size, matrix.batch, threads)
+                take_turns(cell, folder, probe, matrix.turns_taken)
+                found += [contender.document() for contender in cell]
+                report(cell)
     return found
 
 

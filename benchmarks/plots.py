@@ -21,7 +21,7 @@ def draw(folder: Path) -> None:
         {"svg.hashsalt": "pat", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
     )
     folder.mkdir(exist_ok=True)
-    if encoder := results_file.read("encoder"):
+    if encoder := results_file.read("encoder1"):
         _encoder(encoder["measured"], folder / "encoder.svg")
     if growth := results_file.read("growth"):
         _growth(growth["measured"], folder / "growth.svg")
@@ -31,7 +31,7 @@ def _encoder(cells: list[dict[str, Any]], path: Path) -> None:
     """Bars of CPU time per week, one week and one thread, a panel per size; the floor is a line."""
     import matplotlib.pyplot as plt
 
-    chosen = [cell for cell in cells if (cell["batch"], cell["threads"]) == (1, 1) and "cpu_ms" in cell]
+    chosen = [cell for cell in cells if cell["threads"] == 1 and "cpu_ms" in cell]
     chosen = [cell for cell in chosen if not cell["name"].endswith("profile")]
     sizes = list(dict.fromkeys(cell["size"] for cell in chosen))
     figure, panels = plt.subplots(1, len(sizes), figsize=(10, 3.2), squeeze=False)

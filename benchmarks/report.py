@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import plots, results_file
+from benchmarks.encoder import BATCHES
 
 __all__ = ["PAGE", "filled", "main"]
 
@@ -60,30 +62,25 @@ def _measured(part: str, make: Callable[[Any], str]) -> str:
     return f"{_circumstances(document)}\n\n{make(document['measured'])}"
 
 
-def _encoder() -> str:
-    return _measured("encoder", lambda cells: "\n\n".join(_of_batch(cells, n) for n in _batches(cells)))
+def _encoder(batch: int) -> str:
+    return _measured(f"encoder{batch}", _of_batch)
 
 
-def _batches(cells: list[Document]) -> list[int]:
-    return sorted({cell["batch"] for cell in cells})
-
-
-def _of_batch(cells: list[Document], batch: int) -> str:
-    """One table per batch size: contenders by sizes, CPU ms per week, times floor, wall ms on two threads."""
-    of_batch = [cell for cell in cells if cell["batch"] == batch]
-    sizes = list(dict.fromkeys(cell["size"] for cell in of_batch))
+def _of_batch(cells: list[Document]) -> str:
+    """Contenders by sizes: CPU ms per week, times floor, wall ms on two threads."""
+    sizes = list(dict.fromkeys(cell["size"] for cell in cells))
     header = ["contender"]
     for size in sizes:
         header += [f"{size} CPU ms (floors)", "2 threads, wall ms"]
     rows = []
-    for name in dict.fromkeys(cell["name"] for cell in of_batch if not cell["failed"]):
+    for name in dict.fromkeys(cell["name"] for cell in cells if not cell["failed"]):
         row = [name]
         for size in sizes:
-            one, two = (_find(of_batch, name, size, threads) for threads in (1, 2))
+            one, two = (_find(cells, name, size, threads) for threads in (1, 2))
             row += [_cpu(one), f"{two['wall_ms']:.1f}" if two and "wall_ms" in two else ""]
         rows.append(row)
-    memory = ", ".join(f"{name} {peak:.0f}" for name, peak in _memory(of_batch, sizes[-1]).items())
-    return f"Batch {batch}\n\n{_table(header, rows)}\n\nPeak memory with {sizes[-1]}, MB: {memory}."
+    memory = ", ".join(f"{name} {peak:.0f}" for name, peak in _memory(cells, sizes[-1]).items())
+    return f"{_table(header, rows)}\n\nPeak memory with {sizes[-1]}, MB: {memory}."
 
 
 def _find(cells: list[Document], name: str, size: str, threads: int) -> Document | None:
@@ -176,7 +173,7 @@ def _preprocessing() -> str:
 
 
 _TABLES = {
-    "encoder": _encoder,
+    **{f"encoder{batch}": partial(_encoder, batch) for batch in BATCHES},
     "service": _service,
     "cold": _cold,
     "growth": _growth,
