@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from postprocessing.analysis import Analysis
     from postprocessing.sleep_scored import LogEntry
     from preprocessing.recording import Recording
+    from serving.store import Vault
 
 Arguments = argparse.Namespace
 MAX_EPOCHS = 20_000_000  # of a file on the command line: seven months of seconds, the longest span of minutes
@@ -49,11 +50,14 @@ def _is_refusal(error: Exception) -> bool:
     from pat_runner.gate import GoldenMismatch
     from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
     from preprocessing.recording import RecordingError
+    from serving.keys import KeysUnusable, Unreadable
     from serving.settings import SettingsError
+    from serving.store import StoreUnavailable
 
     weights = (CheckpointError, GoldenMismatch, EngineError)
+    safeguards = (KeysUnusable, Unreadable, StoreUnavailable, SettingsError)
     return isinstance(
-        error, (RecordingError, *weights, BundleOptionsError, BundleTooLargeError, SettingsError, OSError)
+        error, (RecordingError, *weights, BundleOptionsError, BundleTooLargeError, *safeguards, OSError)
     )
 
 
@@ -67,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_convert(commands)
     _add_embed(commands)
     _add_weights(commands)
+    _add_keys(commands)
+    _add_audit(commands)
     return parser
 
 
@@ -222,6 +228,39 @@ def _add_weights(commands: Any) -> None:
     )
     download.add_argument("--url", help="take the file from this HTTPS address instead")
     download.add_argument("--sha256", help="refuse the file unless it has this SHA-256")
+
+
+def _add_keys(commands: Any) -> None:
+    parser = commands.add_parser("keys", help="Master keys.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    made = _command(verbs, "new", _keys_new, "Print a line with a new key for the file of master keys.")
+    made.add_argument("name", help="a-z, 0-9, -; such as 2026-11")
+    rewrap = _command(
+        verbs,
+        "rewrap",
+        _keys_rewrap,
+        "Wrap every subject's key under the first master key of the file.",
+    )
+    _add_state(rewrap)
+
+
+def _add_audit(commands: Any) -> None:
+    parser = commands.add_parser("audit", help="The audit trail.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verify = _command(verbs, "verify", _audit_verify, "Read the whole trail; say which line is wrong.")
+    _add_state(verify)
+    verify.add_argument("--checkpoints", type=Path, help="the service's log, or lines `file seq mac`")
+    search = _command(verbs, "search", _audit_search, "Print events whose fields are as given, oldest first.")
+    _add_state(search)
+    search.add_argument("wanted", nargs="*", metavar="FIELD=VALUE", help="such as outcome=4 or actor.uid=u1")
+    search.add_argument("--subject", metavar="TENANT/ID", help="events about this subject")
+    search.add_argument("--since", default="", help="ISO 8601 in UTC, or its beginning: 2026-11")
+    search.add_argument("--until", default="~", help="same")
+
+
+def _add_state(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--state", type=Path, required=True, help="the service's PAT_STATE_FOLDER")
+    parser.add_argument("--keys", type=Path, required=True, help="its PAT_MASTER_KEYS_FILE")
 
 
 def _analyze(arguments: Arguments) -> None:
@@ -483,3 +522,55 @@ def _progress(received_bytes: int, total_bytes: int | None) -> None:
     total = f" of {total_bytes / 1e6:.1f}" if total_bytes else ""
     bar = "#" * done + "." * (width - done)
     print(f"\r[{bar}] {received_bytes / 1e6:.1f}{total} MB", end="", file=sys.stderr, flush=True)
+
+
+def _keys_new(arguments: Arguments) -> None:
+    from serving.keys import new_line
+
+    print(new_line(arguments.name))
+
+
+def _keys_rewrap(arguments: Arguments) -> None:
+    print(f"{_vault(arguments).rewrap()} keys are now under the first master key")
+
+
+def _vault(arguments: Arguments) -> Vault:
+    from serving.keys import KeysUnusable, MasterKeys
+    from serving.state import store_file
+    from serving.store import SqliteStore, Vault
+
+    file = store_file(arguments.state)
+    if not file.exists():
+        raise KeysUnusable(
+            f"{arguments.state}: expected a state folder with {file.relative_to(arguments.state)}"
+        )
+    return Vault(SqliteStore(file), MasterKeys.read(arguments.keys))
+
+
+def _audit_verify(arguments: Arguments) -> int:
+    from serving.audit_check import checkpoints, verify
+    from serving.keys import MasterKeys
+    from serving.state import audit_folder, audit_keys
+
+    text = arguments.checkpoints.read_text(errors="replace") if arguments.checkpoints else ""
+    keys = audit_keys(MasterKeys.read(arguments.keys))
+    report = verify(audit_folder(arguments.state), keys, checkpoints(text))
+    for fault in report.faults:
+        print(f"{fault.file} line {fault.line}: {fault.what}")
+    print(f"{report.records} records in {report.files} files, {len(report.faults)} faults")
+    return 1 if report.faults else 0
+
+
+def _audit_search(arguments: Arguments) -> None:
+    from serving.audit_check import events
+    from serving.keys import KeysUnusable
+    from serving.state import audit_folder
+
+    wanted = dict(pair.split("=", 1) for pair in arguments.wanted if "=" in pair)
+    if len(wanted) < len(arguments.wanted):
+        raise KeysUnusable("expected FIELD=VALUE, such as outcome=4")
+    if arguments.subject:
+        tenant, _, subject = arguments.subject.partition("/")
+        wanted["subject"] = _vault(arguments).subject(tenant, subject).pseudonym
+    for record in events(audit_folder(arguments.state), wanted, arguments.since, arguments.until):
+        print(json.dumps({"at": record["at"], **record["event"]}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -24,8 +25,10 @@ from pat_runner.engines import EngineError, EngineOptions
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
 from serving import logs
+from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, Door, JsonOnly, LoopbackOnly
 from serving.settings import Settings
+from serving.store import StoreUnavailable
 
 SETTINGS = Settings.from_environment()  # BentoML's decorators need limits, workers and host at import
 log = logging.getLogger("pat.service")
@@ -45,6 +48,9 @@ _WEEKS_DOOR = Door(SETTINGS.embed_body_bytes, json_only=False, larger="send fewe
 _DOORS = {f"/{verb}": _JSON_DOOR for verb in ("analyze", "analyze_fhir", "embed", "explain")}
 _DOORS["/v1/embed"] = _WEEKS_DOOR
 _MOUNTED = Mounted()
+_SAFEGUARDS: dict[str, Any] = {}  # api.guard.Safeguards of this process, once it has started
+if SETTINGS.guarded:
+    MasterKeys.read(Path(SETTINGS.master_keys_file))  # refuses to start with keys that must not be used
 
 
 def _refusal(status: int, code: str, detail: str) -> ASGIApp:
@@ -140,11 +146,28 @@ class PatService:
         self.desk = Desk(SETTINGS, RemoteRunner(self._hop, pinned, limits), model)
         fhir.warm()
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request
-        log.info("profile %s: no authentication, loopback only", SETTINGS.profile)
+        self._safeguarded()
 
     def __is_ready__(self) -> bool:
-        """Whether this process knows the pinned weights; BentoML asks the runner as well."""
-        return isinstance(self.desk.model, ModelCard)
+        """Whether this process knows the pinned weights and can record; BentoML asks the runner as well."""
+        able = not SETTINGS.guarded or (self.safeguards is not None and self.safeguards.able)
+        return able and isinstance(self.desk.model, ModelCard)
+
+    @property
+    def safeguards(self) -> Any:
+        """What guards this process; None before it has started, and where nothing does."""
+        return _SAFEGUARDS.get("safeguards")
+
+    def _safeguarded(self) -> None:
+        if not SETTINGS.guarded:
+            log.info("profile %s: no authentication, loopback only", SETTINGS.profile)
+            return
+        from api import safeguards  # noqa: PLC0415  # the runner needs none of it
+
+        try:
+            _SAFEGUARDS["safeguards"] = safeguards.build(SETTINGS)
+        except (StoreUnavailable, Unreadable) as error:
+            log.error("no safeguards: %s", error)  # noqa: TRY400  # the cause is said, a trace adds nothing
 
     async def _hop(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         answered: list[dict[str, Any]] = await self.runner.to_async.run(items)
@@ -208,6 +231,15 @@ def _model() -> ModelCard | CheckpointError:
         return error
 
 
+def _guards() -> list[tuple[Any, dict[str, Any]]]:
+    """Return the middleware that asks who calls, where that is asked."""
+    if not SETTINGS.guarded:
+        return []
+    from api.guard import Guard  # noqa: PLC0415  # nothing of it is loaded where it is not needed
+
+    return [(Guard, {"at": _SAFEGUARDS})]
+
+
 def _guard(service: Any, *guards: tuple[Any, dict[str, Any]]) -> None:
     """Put middleware before ``service``, the outermost first."""
     for middleware, options in guards:
@@ -219,5 +251,6 @@ _guard(
     PatService,
     (ForeignErrors, {}),
     (LoopbackOnly, {"refuse": _refusal}),
+    *_guards(),
     (BodyLimits, {"doors": _DOORS, "default": _RAW_DOOR, "refuse": _refusal}),
 )

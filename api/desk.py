@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from api.guard import current_access
 from api.requests import FhirWish
 from api.weeks import Embedded, EmbedOrder, prepared
 from models.checkpoint import CheckpointError
@@ -20,6 +21,7 @@ from serving.settings import Settings
 
 __all__ = ["Desk"]
 
+T = TypeVar("T")
 FEW_WEEKS = 4  # standardised in less time than a thread takes to start
 
 
@@ -42,14 +44,22 @@ class Desk:
 
     async def analyze(self, recording: Recording, options: AnalyzeOptions) -> Analysis:
         """Analyse one recording."""
-        return await analyze(recording, options, self.runner, self.card)
+        return self._disclosed(await analyze(recording, options, self.runner, self.card), 1)
 
     async def explain(self, recording: Recording, options: AnalyzeOptions) -> Explanation:
         """Show where in its weeks PAT looked."""
-        return await explain(recording, options, self.runner, self.card)
+        return self._disclosed(await explain(recording, options, self.runner, self.card), 1)
+
+    def _disclosed(self, answer: T, records: int) -> T:
+        """Note for the audit trail what is about to be disclosed, and what made it."""
+        if access := current_access():
+            access.records, access.model = records, self.card.sha256
+        return answer
 
     async def bundle(self, recording: Recording, options: AnalyzeOptions, wish: FhirWish) -> dict[str, Any]:
-        """Analyse one recording and say it in FHIR R4."""
+        """Analyse one recording and say it in FHIR R4; raises NotThere for another's subject."""
+        if wish.subject and (access := current_access()):
+            access.about(wish.subject)
         analysis = await self.analyze(recording, options)
         return await asyncio.to_thread(fhir.bundle, analysis, recording, self._fhir_options(wish))
 
@@ -72,4 +82,4 @@ class Desk:
         few = len(order.rows) <= FEW_WEEKS
         weeks = prepared(order, self.card) if few else await asyncio.to_thread(prepared, order, self.card)
         outcomes = await self.runner.run(weeks.good, order.want)
-        return Embedded(weeks.whole(outcomes), weeks.calibration, self.card)
+        return self._disclosed(Embedded(weeks.whole(outcomes), weeks.calibration, self.card), len(order.rows))

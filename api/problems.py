@@ -18,6 +18,9 @@ from pat_runner.pipeline import RunnerUnavailable
 from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
 from preprocessing.recording import RecordingError, Refusal
 from serving.admission import Overloaded
+from serving.keys import Unreadable
+from serving.policy import NotThere
+from serving.store import StoreUnavailable
 
 __all__ = ["MEDIA_TYPE", "ForeignErrors", "answer", "problem", "problem_of"]
 
@@ -30,8 +33,12 @@ _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the s
     {"start", "timestamps", "zone", "clock", "epoch_seconds", "unit", "device", "wear_site", "values", "wear"}
     | {"ends", "sources", "ids", "sampling", "travel", "from"}
     | {"options", "clinical", "profile", "scorer", "stride_days", "subject", "return", "weeks"}
-    | {"standardized", "tokens"}
+    | {"standardized", "tokens", "uid", "reason", "minutes"}
     | {"threshold", "rescoring", "rest", "sleep_log", "in_bed", "out_of_bed", "intervals", "series"}
+)
+_TABLE = (
+    *(RecordingError, BundleOptionsError, BundleTooLargeError, Overloaded, RunnerUnavailable),
+    *(NotThere, StoreUnavailable, Unreadable),
 )
 T = TypeVar("T")
 
@@ -68,6 +75,10 @@ def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911  # one line p
             return problem(422, "bundle_too_large", str(error))
         case Overloaded():
             return problem(503, "overloaded", str(error))
+        case NotThere():
+            return problem(404, "not_found", str(error))
+        case StoreUnavailable() | Unreadable():
+            return problem(503, "store_unavailable", "what this needs cannot be read now; try again later")
         case RunnerUnavailable():
             return problem(503, "model_unavailable", str(error))
     raise error
@@ -77,7 +88,7 @@ async def answer(work: Awaitable[T]) -> T | JSONResponse:
     """Await ``work``; an error of the table becomes its problem answer, any other goes on (500, opaque)."""
     try:
         return await work
-    except (RecordingError, BundleOptionsError, BundleTooLargeError, Overloaded, RunnerUnavailable) as error:
+    except _TABLE as error:
         return problem_of(error)
 
 
@@ -125,7 +136,7 @@ def _is_foreign_error(start: Message) -> bool:
 
 
 def _rewritten(status: int, body: bytes) -> Response:
-    if status == 400 and (errors := _validation_errors(body)):
+    if status in (400, 422) and (errors := _validation_errors(body)):  # of BentoML, of FastAPI
         return _invalid(errors)
     code, detail = _FOREIGN.get(status, ("internal", "the request failed; the server's log says where"))
     return problem(status, code, detail)
@@ -162,7 +173,7 @@ def _invalid(errors: list[dict[str, Any]]) -> Response:
 
 
 def _where(location: Iterable[str | int]) -> str:
-    parts = [
-        part if isinstance(part, int) or part in _REQUEST_FIELDS else "(unknown field)" for part in location
-    ]
-    return ".".join(map(str, parts[:3])) or "body"
+    steps = [step for step in location if step != "body"]  # where FastAPI's begin
+    known = (isinstance(step, int) or step in _REQUEST_FIELDS for step in steps)
+    parts = [str(step) if ours else "(unknown field)" for step, ours in zip(steps, known, strict=True)]
+    return ".".join(parts[:3]) or "body"

@@ -19,6 +19,7 @@ __all__ = ["Precision", "Profile", "Settings", "SettingsError"]
 
 _PREFIX = "PAT_"
 _EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
+_DEBUG, _TRUE = "BENTOML_DEBUG", ("true", "1", "yes", "on")
 _NOT_OURS = frozenset(
     {"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"}
 )  # read by the tests, never by the service
@@ -30,7 +31,7 @@ class SettingsError(ValueError):
 
 
 class Profile(StrEnum):
-    """development: loopback only, no identity. test: the same, for the test suite. production: not yet."""
+    """What must be set: production needs identity, keys and a trail; test may name a certificate endpoint."""
 
     DEVELOPMENT = "development"
     TEST = "test"
@@ -65,6 +66,13 @@ class Settings:
     json_body_bytes: int = 2_000_000
     raw_body_bytes: int = 16_000_000
     embed_body_bytes: int = 10_321_920  # 256 weeks of float32
+    firebase_project: str = ""  # whose ID tokens are accepted; empty: nobody is asked who they are
+    certificates_url: str = ""  # instead of Google's, in the test profile
+    master_keys_file: str = ""  # lines of name and key, readable by the owner alone
+    state_folder: str = ""  # the audit trail and the durable store
+    rate_address: int = 600  # requests a minute of one address, one caller, one tenant, per API worker
+    rate_caller: int = 120
+    rate_tenant: int = 1_200
     fhir_canonical_base: str = "https://pat-service.invalid/fhir"
     organization: str = "PAT Service (unconfigured organisation)"
 
@@ -78,19 +86,29 @@ class Settings:
         settings.check(environ)
         return settings
 
+    @property
+    def guarded(self) -> bool:
+        """Whether callers are identified, decided about and recorded."""
+        return bool(self.firebase_project)
+
     def check(self, environ: Mapping[str, str]) -> None:
         """Refuse what must not start; called by ``from_environment``."""
         if self.profile is not Profile.TEST and environ.get(_EMULATOR):
             raise SettingsError(f"{_EMULATOR} is set outside the test profile; unset it")
-        if self.profile is Profile.PRODUCTION:
+        if self.profile is not Profile.TEST and self.certificates_url:
+            raise SettingsError("PAT_CERTIFICATES_URL is set outside the test profile; unset it")
+        if self.profile is Profile.PRODUCTION and environ.get(_DEBUG, "").lower() in _TRUE:
+            raise SettingsError(f"{_DEBUG} is on in production, where it logs what it is sent; unset it")
+        if self.profile is Profile.PRODUCTION and not self.firebase_project:
+            raise SettingsError("PAT_PROFILE=production needs PAT_FIREBASE_PROJECT, whose tokens it accepts")
+        if self.guarded and not (self.master_keys_file and self.state_folder):
             raise SettingsError(
-                "PAT_PROFILE=production needs authentication, which this version does not have; "
-                "use development on loopback, or a version with authentication"
+                "PAT_FIREBASE_PROJECT needs PAT_MASTER_KEYS_FILE and PAT_STATE_FOLDER as well"
             )
         if self.host not in _LOOPBACK:
             raise SettingsError(
-                f"the {self.profile} profile serves protected health information without identity, "
-                "so PAT_HOST must be 127.0.0.1, ::1 or localhost"
+                "this service speaks plain HTTP, so PAT_HOST must be 127.0.0.1, ::1 or localhost; "
+                "put a proxy with TLS in front of it"
             )
         for name, value in vars(self).items():
             if isinstance(value, int) and value < 1:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from models.config import CONFIGS, PATConfig
+from models.golden import panel_weeks
 from models.keras_import import ImportOptions, import_keras
 
 Arrays = dict[str, np.ndarray]
@@ -81,6 +83,12 @@ def write_fine_tuned(path: Path, encoder: Arrays, head: Arrays) -> Path:
 def checkpoint(folder: Path, size: str = "PAT-S", seed: int = 0, **options):
     """A whole Checkpoint of random weights, by way of a Keras file."""
     return import_keras(write(folder / f"{size}.h5", keras_arrays(size, seed)), ImportOptions(**options))
+
+
+@cache
+def naive_of_the_panel(size: str) -> tuple[np.ndarray, np.ndarray]:
+    """``naive`` for an eighth of each week of the panel, weights as in ``checkpoint``; not to be changed."""
+    return naive(keras_arrays(size), CONFIGS[size], panel_weeks()[:, :1260])
 
 
 def naive(arrays: Arrays, config: PATConfig, weeks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from models.golden import panel_weeks
 from models.heads import Head
 from models.keras_import import IMPORTED_HEAD, import_keras
 from models.pat import PAT, ConvEmbedding, golden, reference
-from tests.models.keras_files import checkpoint, keras_arrays, naive
+from tests.models.keras_files import checkpoint, keras_arrays, naive, naive_of_the_panel
 from tests.shared import shared
 
 REFERENCE = "data/pat-reference"
@@ -86,7 +86,7 @@ def test_every_size_has_the_published_number_of_parameters(size):
 @pytest.mark.parametrize("size", CONFIGS)
 def test_every_size_equals_plain_numpy(tmp_path, size):
     weeks = panel_weeks()[:, :1260]
-    tokens, profile = naive(keras_arrays(size), CONFIGS[size], weeks)
+    tokens, profile = naive_of_the_panel(size)
     encoding = encode(PAT.from_checkpoint(checkpoint(tmp_path, size)), weeks)
     assert np.abs(encoding.tokens.numpy() - tokens)[ORDINARY].max() < 2e-5
     assert np.abs(encoding.pooled.numpy() - tokens.mean(axis=1)).max() < 2e-5
@@ -192,7 +192,7 @@ def test_the_profile_sums_to_one_and_dropout_is_off(plain):
 
 def test_the_golden_is_the_float64_pass(tmp_path):
     own = checkpoint(tmp_path)
-    tokens, profile = naive(keras_arrays("PAT-S"), CONFIGS["PAT-S"], panel_weeks()[:, :1260])
+    tokens, profile = naive_of_the_panel("PAT-S")
     short = reference(own, panel_weeks()[:, :1260])
     assert np.abs(short.pooled - tokens.mean(axis=1)).max() < 1e-7
     assert np.abs(short.profile - profile).max() < 1e-7

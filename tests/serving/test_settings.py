@@ -7,6 +7,18 @@ import pytest
 from serving.settings import Profile, Settings, SettingsError
 from tests.shared import ROOT
 
+PRODUCTION = {
+    "PAT_PROFILE": "production",
+    "PAT_FIREBASE_PROJECT": "p",
+    "PAT_MASTER_KEYS_FILE": "/k",
+    "PAT_STATE_FOLDER": "/s",
+}
+
+
+def test_production_starts_with_identity_keys_and_a_place_for_its_state():
+    assert Settings.from_environment(PRODUCTION).guarded
+    assert not Settings.from_environment({}).guarded
+
 
 def test_an_empty_environment_is_development_on_loopback():
     settings = Settings.from_environment({})
@@ -21,7 +33,13 @@ def test_values_are_read_with_their_type():
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"PAT_PROFILE": "production"}, "needs authentication"),
+        ({"PAT_PROFILE": "production"}, "needs PAT_FIREBASE_PROJECT"),
+        ({"PAT_PROFILE": "production", "PAT_FIREBASE_PROJECT": "p"}, "needs PAT_MASTER_KEYS_FILE"),
+        ({"PAT_FIREBASE_PROJECT": "p", "PAT_STATE_FOLDER": "/s"}, "needs PAT_MASTER_KEYS_FILE"),
+        ({**PRODUCTION, "BENTOML_DEBUG": "True"}, "BENTOML_DEBUG is on"),
+        ({**PRODUCTION, "PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
+        ({**PRODUCTION, "PAT_CERTIFICATES_URL": "http://x"}, "outside the test profile"),
+        ({**PRODUCTION, "FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9099"}, "is set outside"),
         ({"PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({"PAT_PORT": "many"}, "PAT_PORT: expected a whole number"),
         ({"PAT_PORT": "0"}, "PAT_PORT: expected a whole number of at least 1"),

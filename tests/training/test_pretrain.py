@@ -144,18 +144,24 @@ def test_a_minute_that_is_not_recorded_is_no_target(demonstration):
     assert torch.isnan(standardised[0]).nonzero().tolist() == [[7]]
 
 
-def test_the_same_command_gives_the_same_bytes(tmp_path):
-    for name in ("once", "again"):
-        pretrain.main([*TINY, "--created", "2024-01-01", "--output", str(tmp_path / name)])
-    once, again = (sorted((tmp_path / name).iterdir()) for name in ("once", "again"))
-    assert [path.name for path in once] == [path.name for path in again]
-    assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
+def trained(folder, *more):
+    pretrain.main([*TINY, "--created", "2024-01-01", "--output", str(folder), *more])
+    return folder
 
 
-def test_another_seed_gives_other_weights(tmp_path):
-    for seed in ("0", "1"):
-        pretrain.main([*TINY, "--seed", seed, "--output", str(tmp_path / seed)])
-    assert load(tmp_path / "0").digest != load(tmp_path / "1").digest
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("trained") / "once")
+
+
+def test_the_same_command_gives_the_same_bytes(once, tmp_path):
+    first, again = (sorted(folder.iterdir()) for folder in (once, trained(tmp_path / "again")))
+    assert [path.name for path in first] == [path.name for path in again]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+
+
+def test_another_seed_gives_other_weights(once, tmp_path):
+    assert load(once).digest != load(trained(tmp_path / "other", "--seed", "1")).digest
 
 
 def test_the_demonstration_weights_load_and_say_what_they_are(demonstration):
@@ -191,6 +197,7 @@ def test_the_recorded_error_on_held_out_people_is_found_again_and_below_nine_ten
     assert error / mean_error <= 0.9
 
 
+@pytest.mark.slow
 def test_people_drawn_after_all_choices_give_the_documented_error(demonstration):
     checkpoint, network = demonstration
     others = Options(seed=1)

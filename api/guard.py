@@ -1,0 +1,306 @@
+"""Before every route: who asks, whether they may, and a record on disk before anything is disclosed.
+
+A route that is not in the table does not exist, whoever asks. The record is written when the answer begins,
+with how it ended; if it cannot be written the answer is 503 and nothing of the real one leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Protocol
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem
+from serving.audit import Action, Actor, AuditEvent, AuditUnavailable, Outcome, Purpose
+from serving.auth import Caller, IdentityUnavailable, Unauthenticated
+from serving.deletion import Registry
+from serving.policy import Decision, NotThere, Relation, Verb, decide, may_begin
+from serving.rates import Rates, Verdict
+
+__all__ = ["CLOSED", "PUBLIC", "ROUTES", "Access", "Guard", "Safeguards", "current_access"]
+
+ROUTES: Mapping[tuple[str, str], Verb] = {
+    ("POST", "/analyze"): Verb.ANALYZE,
+    ("POST", "/analyze_fhir"): Verb.ANALYZE,
+    ("POST", "/explain"): Verb.ANALYZE,
+    ("POST", "/embed"): Verb.EMBED,
+    ("POST", "/v1/embed"): Verb.EMBED,
+    ("POST", "/v1/recordings:analyze"): Verb.ANALYZE,
+    ("POST", "/v1/recordings:report"): Verb.ANALYZE,
+    ("POST", "/v1/subjects:delete"): Verb.DELETE_SUBJECT,
+    ("POST", "/v1/subjects:export"): Verb.EXPORT_SUBJECT,
+    ("POST", "/v1/care:begin"): Verb.CHANGE_CARE,
+    ("POST", "/v1/care:end"): Verb.CHANGE_CARE,
+    ("POST", "/v1/emergencies"): Verb.BREAK_GLASS,
+    ("GET", "/schema.json"): Verb.READ_SCHEMA,
+}
+PUBLIC = frozenset({"/livez", "/readyz", "/healthz"})  # say nothing of anybody
+CLOSED = frozenset({"/", "/metrics", "/docs.json"})  # what BentoML adds; /metrics has a listener of its own
+
+RATES = {"address": 600, "caller": 120, "tenant": 1_200}  # requests per minute
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+_ACTIONS = {
+    Verb.READ_STATUS: Action.READ,
+    Verb.READ_SCHEMA: Action.READ,
+    Verb.DELETE_SUBJECT: Action.DELETE,
+    Verb.EXPORT_SUBJECT: Action.READ,
+    Verb.READ_DISCLOSURES: Action.READ,
+    Verb.SEARCH_AUDIT: Action.READ,
+    Verb.CHANGE_CARE: Action.UPDATE,
+}
+
+
+class Identity(Protocol):
+    """Tells who sends an Authorization header."""
+
+    async def identify(self, authorization: str | None) -> Caller:
+        """Return the caller; raises Unauthenticated or IdentityUnavailable."""
+        ...
+
+
+class Trail(Protocol):
+    """Where records go."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last record reached the disk."""
+        ...
+
+    async def record(self, event: AuditEvent) -> None:
+        """Return when the event is on disk; raises AuditUnavailable."""
+        ...
+
+
+class Subjects(Protocol):
+    """What is known between callers and subjects."""
+
+    def pseudonym(self, tenant: str, subject: str) -> str:
+        """Return the name under which the audit trail knows a subject."""
+        ...
+
+    def relation(self, tenant: str, uid: str, subject: str) -> Relation:
+        """Return how a caller stands to a subject now."""
+        ...
+
+
+@dataclass(frozen=True)
+class Safeguards:
+    """What the guard works with."""
+
+    identity: Identity
+    trail: Trail
+    subjects: Subjects
+    registry: Registry | None = None
+    rates: Rates = field(default_factory=lambda: Rates(RATES))
+
+    @property
+    def able(self) -> bool:
+        """Whether anything may be answered now."""
+        return self.trail.healthy
+
+
+@dataclass
+class Access:
+    """One request by one caller, as far as it is known; handlers say whose data it is about."""
+
+    verb: Verb
+    caller: Caller
+    subjects: Subjects
+    subject: str = ""  # the pseudonym
+    decision: Decision = field(default_factory=lambda: Decision(allowed=True, reason="ok"))
+    model: str = ""
+    records: int = 0
+
+    def about(self, subject: str) -> str:
+        """Say that the request is about ``subject`` (id or Patient/id), and return its id.
+
+        Raises NotThere unless the caller may.
+        """
+        tenant, uid, subject = self.caller.tenant, self.caller.uid, subject.removeprefix("Patient/")
+        self.subject = self.subjects.pseudonym(tenant, subject)
+        relation = self.subjects.relation(tenant, uid, subject)
+        self.decision = decide(self.caller, self.verb, subject, relation)
+        if not self.decision.allowed:
+            raise NotThere
+        return subject
+
+
+_current: ContextVar[Access | None] = ContextVar("access", default=None)
+
+
+def current_access() -> Access | None:
+    """Return the access that is being answered; None where nobody is asked who they are (development)."""
+    return _current.get()
+
+
+@dataclass
+class Guard:
+    """The middleware; ``safeguards`` are set when the service starts, and until then nothing is answered."""
+
+    app: ASGIApp
+    at: Mapping[str, Safeguards]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, guarded."""
+        if scope["type"] != "http" or scope["path"] in PUBLIC:
+            await self.app(scope, receive, send)
+            return
+        if (safeguards := self.at.get("safeguards")) is None:
+            await problem(503, "starting", "the service is starting; try again later")(scope, receive, send)
+            return
+        await _Answered(self.app, safeguards, scope).run(receive, send)
+
+
+class _Answered:
+    """One request on its way."""
+
+    def __init__(self, app: ASGIApp, safeguards: Safeguards, scope: Scope) -> None:
+        self._app, self._safeguards, self._scope = app, safeguards, scope
+        self._verb = ROUTES.get((scope["method"], scope["path"]))
+        self._headers = {name.lower(): value for name, value in scope["headers"]}
+        self._address = scope["client"][0] if scope.get("client") else ""
+        self._access: Access | None = None
+        self._asked: Verdict | None = None
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Refuse, or let the application answer; either way with a record."""
+        if not (asked := self._safeguards.rates.hit("address", self._address)).allowed:
+            await _too_many(asked)(self._scope, receive, send)  # records would fill the disk
+            return
+        try:
+            refusal = await self._refusal()
+        except Unauthenticated as error:
+            refusal = (problem(401, "unauthenticated", str(error)), error.reason)
+            refusal[0].headers["WWW-Authenticate"] = "Bearer"
+        except IdentityUnavailable as error:
+            refusal = (problem(503, "identity_unavailable", str(error)), "certificates")
+        if refusal is not None:
+            await self._recorded(refusal[0], receive, send, refusal[1])
+            return
+        token = _current.set(self._access)
+        try:
+            await self._recorded(self._app, receive, send, "")
+        finally:
+            _current.reset(token)
+
+    async def _refusal(self) -> tuple[ASGIApp, str] | None:
+        """Identify the caller; return why they get no further, if so."""
+        authorization = self._headers.get(b"authorization")
+        caller = await self._safeguards.identity.identify(
+            None if authorization is None else authorization.decode("latin-1")
+        )
+        if (many := self._too_often(caller)) is not None:
+            self._access = Access(self._verb or Verb.READ_SCHEMA, caller, self._safeguards.subjects)
+            return many, "rate_limited"
+        if self._verb is None:
+            return problem(404, "not_found", "nothing is here; docs/api.md lists the doors"), "no_route"
+        self._access = Access(self._verb, caller, self._safeguards.subjects)
+        decision = may_begin(caller, self._verb)
+        if decision.allowed:
+            return None
+        self._access.decision = decision
+        return problem(403, "forbidden", "your role does not include this"), decision.reason
+
+    def _too_often(self, caller: Caller) -> JSONResponse | None:
+        """Count the request for the caller and the tenant; return the refusal if either asks too often."""
+        rates = self._safeguards.rates
+        self._asked = rates.hit("caller", f"{caller.tenant}/{caller.uid}")
+        if self._asked.allowed and caller.tenant:
+            of_tenant = rates.hit("tenant", caller.tenant)
+            self._asked = self._asked if of_tenant.allowed else of_tenant
+        return None if self._asked.allowed else _too_many(self._asked)
+
+    async def _recorded(self, app: ASGIApp, receive: Receive, send: Send, reason: str) -> None:
+        held = _Held(self, send, reason)
+        try:
+            await app(self._scope, receive, held.send)
+        except BaseException:
+            if not held.began:
+                await self.write(500, "aborted")
+            raise
+        if held.refused is not None:
+            await held.refused(self._scope, receive, send)
+
+    def with_headers(self, message: Message) -> Message:
+        """Add to the start of an answer what every guarded one carries."""
+        if message["type"] != "http.response.start":
+            return message
+        headers = MutableHeaders(raw=list(message["headers"]))
+        for name, value in {**_HEADERS, **(self._asked.headers() if self._asked else {})}.items():
+            headers.setdefault(name, value)
+        return {**message, "headers": headers.raw}
+
+    async def write(self, status: int, reason: str) -> None:
+        """Write the record of an answer of ``status``; raises AuditUnavailable."""
+        access = self._access
+        event = AuditEvent(
+            action=_ACTIONS.get(self._verb, Action.EXECUTE) if self._verb else Action.EXECUTE,
+            verb=self._verb.value if self._verb else "",
+            outcome=_outcome(status),
+            reason=reason or f"http_{status}",
+            actor=_actor(access.caller if access else None, self._address),
+        )
+        await self._safeguards.trail.record(_with(event, access, disclosed=status < HTTPStatus.BAD_REQUEST))
+
+
+def _too_many(asked: Verdict) -> JSONResponse:
+    detail = f"at most {asked.limit} requests a minute of one {asked.kind}; try again later"
+    answer = problem(429, "too_many_requests", detail)
+    answer.headers.update(asked.headers())
+    return answer
+
+
+def _outcome(status: int) -> Outcome:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Outcome.FAILED
+    return Outcome.REFUSED if status >= HTTPStatus.BAD_REQUEST else Outcome.DONE
+
+
+def _actor(caller: Caller | None, address: str) -> Actor:
+    if caller is None:
+        return Actor(uid="", address=address)
+    roles = tuple(sorted(role.value for role in caller.roles))
+    return Actor(caller.uid, caller.tenant, roles, address, caller.auth_time, caller.token)
+
+
+def _with(event: AuditEvent, access: Access | None, *, disclosed: bool) -> AuditEvent:
+    """Add to ``event`` what the handler has told of the access."""
+    if access is None:
+        return event
+    decision = access.decision
+    return replace(
+        event,
+        reason=event.reason if decision.allowed and not decision.emergency else decision.reason,
+        subject=access.subject,
+        purpose=Purpose.EMERGENCY if decision.emergency else event.purpose,
+        model=access.model,
+        records=access.records if disclosed else 0,
+    )
+
+
+class _Held:
+    """Holds an answer back until its record is on disk; swallows it if that cannot be."""
+
+    def __init__(self, answered: _Answered, send: Send, reason: str) -> None:
+        self._answered, self._send, self._reason = answered, send, reason
+        self.began = False
+        self.refused: ASGIApp | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.began = True
+            try:
+                await self._answered.write(message["status"], self._reason)
+            except AuditUnavailable:
+                self.refused = problem(
+                    503, "audit_unavailable", "nothing is disclosed unrecorded; try again later"
+                )
+        if self.refused is None:
+            await self._send(self._answered.with_headers(message))

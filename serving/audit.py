@@ -1,0 +1,438 @@
+"""The audit trail: who did what to whose data, when, why and how it ended, on disk before any disclosure.
+
+One record a line, canonical JSON, each with an HMAC over itself and over the HMAC of the record before: what
+is edited, deleted, swapped or forged no longer fits (serving/audit_check.py says where). A file is written by
+one process; its first record names the file before it and how that ended, so files hang together as records
+do. Only the end of the newest file can be cut off unseen, which is what the checkpoints are for: the place
+reached so far, handed every so often to where the trail's owner cannot write.
+
+A record is durable when ``record`` returns: writes that arrive while the disk is busy share the next sync. A
+trail that cannot write raises, and whoever wanted to disclose must not.
+
+Errors:
+
+    AuditUnavailable          the record is not on disk; refuse what it was about
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import hashlib
+import hmac
+import json
+import logging
+import os
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "CLOSED",
+    "OPEN",
+    "Action",
+    "Actor",
+    "AuditEvent",
+    "AuditTrail",
+    "AuditUnavailable",
+    "Checkpoint",
+    "Kind",
+    "MacKey",
+    "Outcome",
+    "Purpose",
+    "TrailOptions",
+    "canonical",
+    "mac_of",
+]
+
+OPEN, CLOSED = ".open", ".jsonl"  # how the name of a file ends while it is written, and for good
+_NOTHING_BEFORE = "0" * 64
+
+Record = dict[str, Any]
+log = logging.getLogger("pat.audit")
+
+
+class AuditUnavailable(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
+    """The trail cannot be written now."""
+
+
+class Action(StrEnum):
+    """What was done, in the codes of FHIR's AuditEvent."""
+
+    CREATE = "C"
+    READ = "R"
+    UPDATE = "U"
+    DELETE = "D"
+    EXECUTE = "E"
+
+
+class Outcome(IntEnum):
+    """How it ended, in the codes of FHIR's AuditEvent."""
+
+    DONE = 0
+    REFUSED = 4  # the caller may not, or asked wrongly
+    FAILED = 8  # the service could not
+    MAJOR = 12  # the service is no longer what it should be
+
+
+class Purpose(StrEnum):
+    """Why, in the codes of HL7's v3-ActReason."""
+
+    TREATMENT = "TREAT"
+    EMERGENCY = "ETREAT"
+    RESEARCH = "HRESCH"
+    PATIENT_REQUEST = "PATRQT"
+    OPERATIONS = "HOPERAT"
+    SYSTEM = "HSYSADMIN"
+
+
+class Kind(StrEnum):
+    """What a record is about: an event, or the trail itself."""
+
+    OPENED = "opened"
+    EVENT = "event"
+    RECOVERED = "recovered"
+    PURGED = "purged"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who: never the token, only the beginning of its SHA-256."""
+
+    uid: str
+    tenant: str = ""
+    roles: tuple[str, ...] = ()
+    address: str = ""
+    auth_time: int | None = None  # seconds since 1970
+    token: str = ""
+    on_behalf_of: str = ""
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """One access, denial or change; ``subject`` is a keyed pseudonym. Never a health value."""
+
+    action: Action
+    verb: str  # of the policy: analyze, embed, delete_subject ...
+    outcome: Outcome
+    reason: str  # machine-readable
+    actor: Actor | None = None  # None: nobody was identified
+    resource: str = ""
+    subject: str = ""
+    purpose: Purpose = Purpose.TREATMENT
+    request: str = ""
+    trace: str = ""
+    model: str = ""  # digest of the weights
+    records: int = 0  # that were disclosed
+
+
+@dataclass(frozen=True, repr=False)
+class MacKey:
+    """A key of the chain and the name that records carry of it."""
+
+    name: str
+    secret: bytes
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far a file had come."""
+
+    file: str
+    seq: int
+    mac: str
+
+
+@dataclass(frozen=True)
+class TrailOptions:
+    """When files end, when checkpoints are due, how many records may wait for the disk."""
+
+    file_bytes: int = 64_000_000
+    checkpoint_records: int = 1_000
+    checkpoint_seconds: float = 60
+    waiting: int = 10_000
+    together: int = 256
+    retry_seconds: float = 1
+
+
+def canonical(record: Mapping[str, Any]) -> bytes:
+    """Return the one way to write ``record``: sorted keys, no spaces, ASCII."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+def mac_of(record: Mapping[str, Any], secret: bytes) -> str:
+    """Return the HMAC-SHA256 of ``record`` without its own ``mac``."""
+    signed = {name: value for name, value in record.items() if name != "mac"}
+    return hmac.new(secret, canonical(signed), hashlib.sha256).hexdigest()
+
+
+class _File:
+    """One file of the trail, held by a lock for as long as its writer lives."""
+
+    def __init__(self, folder: Path, key: MacKey) -> None:
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        self.name = f"audit-{now}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.path = folder / f"{self.name}{OPEN}"
+        self._key = key
+        made = folder / f"{self.name}.new"  # nobody looks for it before it is locked
+        self._fd = os.open(made, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(made, self.path)
+        _sync_folder(folder)
+        self.bytes, self.seq, self.mac = 0, -1, _NOTHING_BEFORE
+        self._durable = (0, -1, _NOTHING_BEFORE)
+
+    def write(self, kind: Kind, content: Record) -> None:
+        record: Record = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "file": self.name,
+            "key": self._key.name,
+            "kind": kind.value,
+            "prev": self.mac,
+            "seq": self.seq + 1,
+            kind.value: content,
+        }
+        record["mac"] = mac_of(record, self._key.secret)
+        line = canonical(record) + b"\n"
+        if os.write(self._fd, line) != len(line):
+            raise OSError(errno.ENOSPC, "the disk took part of a record")
+        self.bytes, self.seq, self.mac = self.bytes + len(line), self.seq + 1, record["mac"]
+
+    def sync(self) -> None:
+        os.fdatasync(self._fd)
+        self._durable = (self.bytes, self.seq, self.mac)
+
+    def reached(self) -> Checkpoint:
+        return Checkpoint(self.name, self.seq, self.mac)
+
+    def end(self) -> None:
+        """Give the file its name for good."""
+        os.rename(self.path, self.path.with_suffix(CLOSED))
+        _sync_folder(self.path.parent)
+        os.close(self._fd)
+
+    def give_up(self) -> Checkpoint | None:
+        """Take back what was not acknowledged, if the disk lets us; say how far the file is good.
+
+        None where nothing was acknowledged, and nothing is left.
+        """
+        good, seq, mac = self._durable
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, good)
+            os.fdatasync(self._fd)
+        with contextlib.suppress(OSError):
+            if not good:
+                self.path.unlink()
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
+        return Checkpoint(self.name, seq, mac) if good else None
+
+
+def _sync_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+Written = Future[None]
+
+
+class AuditTrail:
+    """One process's part of the trail in ``folder``. Records come from any thread or event loop."""
+
+    def __init__(
+        self,
+        folder: Path,
+        key: MacKey,
+        tell: Callable[[Checkpoint], None],
+        options: TrailOptions | None = None,
+    ) -> None:
+        self._folder, self._key, self._tell = folder, key, tell
+        self._options = options or TrailOptions()
+        self._queue: queue.Queue[tuple[Kind, Record, Written] | None] = queue.Queue(self._options.waiting)
+        self._file: _File | None = None
+        self._before: Record = {}  # how the file before ended
+        self._told: tuple[float, int] = (time.monotonic(), 0)
+        self._failed_at: float | None = None
+        self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
+
+    def start(self) -> None:
+        """Open the trail and account for files whose writers died.
+
+        Where it cannot be opened the trail is not healthy, refuses every record, and goes on trying.
+        """
+        try:
+            self._append([])
+        except OSError:
+            self._give_up(self._file)
+        self._thread.start()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last record reached the disk; false until a later one does."""
+        return self._failed_at is None and self._thread.is_alive()
+
+    async def record(self, event: AuditEvent) -> None:
+        """Return when ``event`` is on disk; raises AuditUnavailable."""
+        await asyncio.shield(asyncio.wrap_future(self._put(Kind.EVENT, asdict(event))))
+
+    def record_now(self, event: AuditEvent) -> None:
+        """Do as ``record`` does, outside an event loop."""
+        self._put(Kind.EVENT, asdict(event)).result()
+
+    def purged(self, reached: Checkpoint) -> None:
+        """Say that retention has removed a file."""
+        self._put(Kind.PURGED, asdict(reached)).result()
+
+    def close(self) -> None:
+        """Write what waits and end the file."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _put(self, kind: Kind, content: Record) -> Written:
+        written: Written = Future()
+        try:
+            self._queue.put_nowait((kind, content, written))
+        except queue.Full:
+            raise AuditUnavailable("too many audit records wait for the disk") from None
+        return written
+
+    def _work(self) -> None:
+        closing = False
+        while not closing:
+            batch, closing = self._next()
+            try:
+                self._append([(kind, content) for kind, content, _ in batch])
+            except OSError as error:
+                self._give_up(self._file)
+                for _, _, written in batch:
+                    written.set_exception(
+                        AuditUnavailable(f"the audit trail cannot be written ({error.strerror})")
+                    )
+            else:
+                for _, _, written in batch:
+                    written.set_result(None)
+        self._end_file()
+
+    def _next(self) -> tuple[list[tuple[Kind, Record, Written]], bool]:
+        """Take all records that wait, or none after a while; and say whether the trail closes."""
+        batch: list[tuple[Kind, Record, Written]] = []
+        options = self._options
+        with contextlib.suppress(queue.Empty):
+            found = self._queue.get(
+                timeout=options.checkpoint_seconds if self.healthy else options.retry_seconds
+            )
+            while found is not None and len(batch) < options.together:
+                batch.append(found)
+                if len(batch) < options.together:
+                    found = self._queue.get_nowait()
+            return batch, found is None
+        return batch, False
+
+    def _append(self, batch: Sequence[tuple[Kind, Record]]) -> None:
+        if self._failed_at is not None and time.monotonic() - self._failed_at < self._options.retry_seconds:
+            raise OSError(errno.EAGAIN, "it failed a moment ago")
+        if self._file is not None and self._file.bytes >= self._options.file_bytes:
+            self._end_file()
+        file = self._file = self._file or self._opened()
+        for kind, content in batch:
+            file.write(kind, content)
+        file.sync()
+        self._failed_at = None
+        self._checkpoint(len(batch))
+
+    def _opened(self) -> _File:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = self._file = _File(self._folder, self._key)
+        file.write(Kind.OPENED, {"before": self._before})
+        for left in _left_behind(self._folder):
+            file.write(Kind.RECOVERED, left.content())
+            file.sync()
+            os.rename(left.path, left.path.with_suffix(CLOSED))
+        file.sync()
+        return file
+
+    def _end_file(self) -> None:
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            file.write(Kind.CLOSED, {})
+            file.sync()
+            file.end()
+        except OSError:
+            self._give_up(file)
+        else:
+            self._before = {"closed": asdict(file.reached())}
+            self._deliver(file.reached())
+
+    def _give_up(self, file: _File | None) -> None:
+        self._file, self._failed_at = None, time.monotonic()
+        if file is not None and (reached := file.give_up()):
+            self._before = {"failed": asdict(reached)}
+
+    def _deliver(self, reached: Checkpoint) -> None:
+        try:
+            self._tell(reached)
+        except OSError as error:
+            log.error("checkpoint not delivered: %s", error.strerror)  # noqa: TRY400  # the trail stands
+
+    def _checkpoint(self, more: int) -> None:
+        since, records = self._told
+        records += more
+        due = records >= self._options.checkpoint_records
+        due |= records > 0 and time.monotonic() - since >= self._options.checkpoint_seconds
+        if due and self._file is not None:
+            self._deliver(self._file.reached())
+            since, records = time.monotonic(), 0
+        self._told = (since, records)
+
+
+@dataclass(frozen=True)
+class _Left:
+    """A file that its writer did not close, and that no living process holds."""
+
+    path: Path
+
+    def content(self) -> Record:
+        """Say how far the file is whole, and what was torn off after that."""
+        whole, _, torn = self.path.read_bytes().rpartition(b"\n")
+        last = _parsed(whole.rpartition(b"\n")[2])
+        return {
+            "file": self.path.stem,
+            "seq": last.get("seq", -1),
+            "mac": last.get("mac", _NOTHING_BEFORE),
+            "torn_bytes": len(torn),
+            "torn_sha256": hashlib.sha256(torn).hexdigest(),
+        }
+
+
+def _parsed(line: bytes) -> Record:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _left_behind(folder: Path) -> Iterator[_Left]:
+    """Yield the files that no living process holds, each held while it is looked at."""
+    for path in sorted(folder.glob(f"audit-*{OPEN}")):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists():  # no other process was faster
+                yield _Left(path)

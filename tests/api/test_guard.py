@@ -1,0 +1,239 @@
+"""Every request: one caller, one decision, one record before the first byte; nothing where there is none."""
+
+import httpx
+import pytest
+from starlette.responses import JSONResponse, StreamingResponse
+
+from api.guard import CLOSED, PUBLIC, ROUTES, Guard, Safeguards, current_access
+from serving.audit import Action, AuditUnavailable, Outcome, Purpose
+from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
+from serving.policy import NotThere, Relation, Verb
+from serving.rates import Rates
+
+SECRET = "an embedding"
+CALLERS = {role.value: Caller(f"u-{role}", "clinic", frozenset({role}), "me", 5, "t" * 16) for role in Role}
+
+
+class Identity:
+    """Believes a bearer token that is the name of a role."""
+
+    async def identify(self, authorization):
+        if authorization == "Bearer unavailable":
+            raise IdentityUnavailable
+        caller = CALLERS.get((authorization or "").removeprefix("Bearer "))
+        if caller is None:
+            raise Unauthenticated("no_token" if authorization is None else "invalid")
+        return caller
+
+
+class Trail:
+    def __init__(self):
+        self.events, self.broken = [], False
+
+    async def record(self, event):
+        if self.broken:
+            raise AuditUnavailable("disk full")
+        self.events.append(event)
+
+
+class Subjects:
+    def pseudonym(self, tenant, subject):
+        return f"pseudonym of {subject}"
+
+    def relation(self, tenant, uid, subject):
+        return {"mine": Relation.CARE, "urgent": Relation.EMERGENCY}.get(subject, Relation.NONE)
+
+
+@pytest.fixture
+def trail():
+    return Trail()
+
+
+@pytest.fixture
+def app():
+    """Answers with a secret about the subject that the query names, or fails as it says."""
+
+    async def app(scope, receive, send):
+        asked = dict(pair.split("=") for pair in scope["query_string"].decode().split("&") if pair)
+        access = current_access()
+        if "fail" in asked:
+            raise ZeroDivisionError
+        try:
+            if "subject" in asked and access:
+                access.about(asked["subject"])
+                access.records, access.model = 3, "m" * 64
+        except NotThere:
+            await JSONResponse({}, 404)(scope, receive, send)
+            return
+        if "stream" in asked:
+            await StreamingResponse(SECRET for _ in range(3))(scope, receive, send)
+            return
+        await JSONResponse({"found": SECRET}, int(asked.get("status", 200)))(scope, receive, send)
+
+    return app
+
+
+@pytest.fixture
+def ask(app, trail):
+    guard = Guard(app, {"safeguards": Safeguards(Identity(), trail, Subjects())})
+
+    async def ask(path="/analyze", who="clinician", method="POST"):
+        headers = {"Authorization": f"Bearer {who}"} if who else {}
+        transport = httpx.ASGITransport(guard, raise_app_exceptions=False, client=("10.0.0.7", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, headers=headers)
+
+    return ask
+
+
+async def test_an_access_is_recorded_once_with_who_what_whose_and_how_it_ended(ask, trail):
+    answer = await ask("/analyze?subject=mine")
+    assert (answer.status_code, answer.json()) == (200, {"found": SECRET})
+    [event] = trail.events
+    assert (event.action, event.verb, event.outcome, event.reason) == (
+        Action.EXECUTE,
+        "analyze",
+        0,
+        "http_200",
+    )
+    assert (event.subject, event.records, event.model) == ("pseudonym of mine", 3, "m" * 64)
+    assert (event.actor.uid, event.actor.tenant, event.actor.roles) == (
+        "u-clinician",
+        "clinic",
+        ("clinician",),
+    )
+    assert (event.actor.address, event.actor.auth_time, event.actor.token) == ("10.0.0.7", 5, "t" * 16)
+
+
+@pytest.mark.parametrize("route", [*ROUTES, ("GET", "/nothing"), *(("GET", path) for path in CLOSED)])
+async def test_without_a_token_no_route_answers(ask, trail, route):
+    method, path = route
+    answer = await ask(path, who=None, method=method)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert SECRET not in answer.text
+    [event] = trail.events
+    assert (event.outcome, event.reason, event.actor.uid) == (Outcome.REFUSED, "no_token", "")
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+async def test_probes_answer_everybody_and_are_no_access(ask, trail, path):
+    assert (await ask(path, who=None, method="GET")).status_code == 200
+    assert trail.events == []
+
+
+@pytest.mark.parametrize("path", [*CLOSED, "/nothing", "/v1/../analyze"])
+@pytest.mark.parametrize("role", Role)
+async def test_a_route_that_is_not_in_the_table_is_not_there_for_anybody(ask, trail, path, role):
+    answer = await ask(path, who=role.value, method="GET")
+    assert answer.status_code == 404
+    assert SECRET not in answer.text
+    assert [event.reason for event in trail.events] == ["no_route"]
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("route", ROUTES)
+async def test_a_role_without_the_verb_is_refused(ask, trail, role, route):
+    may = {
+        Verb.ANALYZE: {Role.PATIENT, Role.CLINICIAN, Role.SERVICE},
+        Verb.EMBED: {Role.CLINICIAN, Role.SERVICE},
+        Verb.READ_SCHEMA: set(Role),
+        Verb.DELETE_SUBJECT: {Role.PATIENT, Role.ADMIN},
+        Verb.EXPORT_SUBJECT: {Role.PATIENT, Role.CLINICIAN},
+        Verb.CHANGE_CARE: {Role.ADMIN},
+        Verb.BREAK_GLASS: {Role.CLINICIAN},
+    }
+    answer = await ask(route[1], who=role.value, method=route[0])
+    assert answer.status_code == (200 if role in may[ROUTES[route]] else 403)
+    assert len(trail.events) == 1
+    assert trail.events[0].reason == ("http_200" if answer.status_code == 200 else "no_role")
+
+
+async def test_a_subject_that_is_not_there_and_one_that_is_not_allowed_look_alike(ask, trail):
+    answers = [await ask(f"/analyze?subject={subject}") for subject in ("other", "nobody")]
+    assert answers[0].status_code == answers[1].status_code == 404
+    assert answers[0].content == answers[1].content
+    assert [(event.outcome, event.reason, event.records) for event in trail.events] == [
+        (4, "no_relation", 0)
+    ] * 2
+    assert trail.events[0].subject == "pseudonym of other"
+
+
+async def test_an_emergency_is_marked(ask, trail):
+    assert (await ask("/analyze?subject=urgent")).status_code == 200
+    assert (trail.events[0].purpose, trail.events[0].reason) == (Purpose.EMERGENCY, "emergency")
+
+
+async def test_certificates_that_are_not_at_hand_are_no_401(ask, trail):
+    answer = await ask(who="unavailable")
+    assert (answer.status_code, trail.events[0].outcome) == (503, Outcome.FAILED)
+    assert "retry-after" in answer.headers
+
+
+@pytest.mark.parametrize("query", ["", "?stream=1", "?subject=mine"])
+async def test_what_cannot_be_recorded_is_not_disclosed(ask, trail, query):
+    trail.broken = True
+    answer = await ask(f"/analyze{query}")
+    assert answer.status_code == 503
+    assert SECRET not in answer.text
+    assert answer.json()["code"] == "audit_unavailable"
+    trail.broken = False
+    assert (await ask(f"/analyze{query}")).status_code == 200
+
+
+async def test_refusals_that_cannot_be_recorded_are_503_too(ask, trail):
+    trail.broken = True
+    for who in (None, "admin", "researcher"):
+        assert (await ask(who=who)).status_code == 503
+    assert (await ask("/livez", who=None, method="GET")).status_code == 200
+
+
+async def test_a_stream_is_recorded_once(ask, trail):
+    assert (await ask("/analyze?stream=1")).text == SECRET * 3
+    assert len(trail.events) == 1
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(422, 4), (413, 4), (500, 8), (503, 8)])
+async def test_refusals_and_failures_of_the_handler_are_recorded_as_such(ask, trail, status, outcome):
+    await ask(f"/analyze?status={status}&subject=mine")
+    assert [(event.outcome, event.reason, event.records) for event in trail.events] == [
+        (outcome, f"http_{status}", 0)
+    ]
+
+
+async def test_a_handler_that_breaks_is_recorded(ask, trail):
+    assert (await ask("/analyze?fail=1")).status_code == 500
+    assert [(event.outcome, event.reason) for event in trail.events] == [(8, "aborted")]
+
+
+async def test_an_address_that_asks_too_often_is_refused_before_anything_else(app, trail):
+    at = Safeguards(Identity(), trail, Subjects(), rates=Rates({"address": 2, "caller": 9, "tenant": 9}))
+    transport = httpx.ASGITransport(Guard(app, {"safeguards": at}), client=("10.0.0.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answers = [await client.post("/analyze") for _ in range(4)]
+        assert (await client.get("/livez")).status_code == 200
+    assert [answer.status_code for answer in answers] == [401, 401, 429, 429]
+    assert "retry-after" in answers[-1].headers
+    assert len(trail.events) == 2
+
+
+async def test_a_tenant_that_asks_too_often_is_refused_whoever_asks(app, trail):
+    at = Safeguards(Identity(), trail, Subjects(), rates=Rates({"address": 99, "caller": 99, "tenant": 2}))
+    transport = httpx.ASGITransport(Guard(app, {"safeguards": at}), client=("10.0.0.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        who = ("clinician", "service", "patient")
+        answers = [await client.post("/analyze", headers={"Authorization": f"Bearer {name}"}) for name in who]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert "one tenant" in answers[-1].json()["detail"]
+    assert trail.events[-1].reason == "rate_limited"
+
+
+async def test_nothing_is_answered_before_the_safeguards_stand(app):
+    transport = httpx.ASGITransport(Guard(app, {}))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert (await client.post("/analyze")).status_code == 503
+        assert (await client.get("/livez")).status_code == 200
+
+
+def test_outside_a_guarded_request_there_is_no_access():
+    assert current_access() is None
