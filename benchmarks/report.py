@@ -46,7 +46,8 @@ def _circumstances(document: Document) -> str:
     has = ", ".join(document["features"]) or "none of avx2 and its kin"
     when = f"{document['date']}, commit {document['commit']}"
     where = f"{document['processor']}, {document['cores']} cores, {has}"
-    return f"{when}; {where}; {told}; `{document['command']}`"
+    note = f". {document['note']}" if "note" in document else ""
+    return f"{when}; {where}; {told}; `{document['command']}`{note}"
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
