@@ -161,8 +161,8 @@ def _growth() -> str:
         tokens = sorted({cell["tokens"] for cell in cells})
         names = dict.fromkeys(cell["name"] for cell in cells)
         at = {(cell["name"], cell["tokens"]): cell for cell in cells}
-        rows = [[name, *(f"{at[name, n]['cpu_ms']:.0f}" for n in tokens)] for name in names]
-        return _table(["CPU ms by tokens", *map(str, tokens)], rows)
+        rows = [[name, *(_cpu(at[name, n]) for n in tokens)] for name in names]
+        return _table(["CPU ms (floors) by tokens", *map(str, tokens)], rows)
 
     return _measured("growth", make)
 
