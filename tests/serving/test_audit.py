@@ -229,6 +229,7 @@ def test_killed_nothing_acknowledged_is_lost_and_the_next_writer_says_so(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_at_two_hundred_moments(tmp_path, told):
     for moment in range(200):
         folder = tmp_path / str(moment)
