@@ -155,6 +155,9 @@ class Guard:
         if (safeguards := self.at.get("safeguards")) is None:
             await problem(503, "starting", "the service is starting; try again later")(scope, receive, send)
             return
+        if not safeguards.able:  # nothing is done, least of all a deletion, that could not be recorded
+            await _unrecorded()(scope, receive, send)
+            return
         await _Answered(self.app, safeguards, scope).run(receive, send)
 
 
@@ -166,6 +169,7 @@ class _Answered:
         self._verb = ROUTES.get((scope["method"], scope["path"]))
         self._headers = {name.lower(): value for name, value in scope["headers"]}
         self._address = scope["client"][0] if scope.get("client") else ""
+        self._caller: Caller | None = None
         self._access: Access | None = None
         self._asked: Verdict | None = None
 
@@ -193,11 +197,10 @@ class _Answered:
     async def _refusal(self) -> tuple[ASGIApp, str] | None:
         """Identify the caller; return why they get no further, if so."""
         authorization = self._headers.get(b"authorization")
-        caller = await self._safeguards.identity.identify(
+        caller = self._caller = await self._safeguards.identity.identify(
             None if authorization is None else authorization.decode("latin-1")
         )
         if (many := self._too_often(caller)) is not None:
-            self._access = Access(self._verb or Verb.READ_SCHEMA, caller, self._safeguards.subjects)
             return many, "rate_limited"
         if self._verb is None:
             return problem(404, "not_found", "nothing is here; docs/api.md lists the doors"), "no_route"
@@ -239,15 +242,20 @@ class _Answered:
 
     async def write(self, status: int, reason: str) -> None:
         """Write the record of an answer of ``status``; raises AuditUnavailable."""
-        access = self._access
         event = AuditEvent(
             action=_ACTIONS.get(self._verb, Action.EXECUTE) if self._verb else Action.EXECUTE,
             verb=self._verb.value if self._verb else "",
             outcome=_outcome(status),
             reason=reason or f"http_{status}",
-            actor=_actor(access.caller if access else None, self._address),
+            actor=_actor(self._caller, self._address),
         )
-        await self._safeguards.trail.record(_with(event, access, disclosed=status < HTTPStatus.BAD_REQUEST))
+        await self._safeguards.trail.record(
+            _with(event, self._access, disclosed=status < HTTPStatus.BAD_REQUEST)
+        )
+
+
+def _unrecorded() -> JSONResponse:
+    return problem(503, "audit_unavailable", "nothing is done or disclosed unrecorded; try again later")
 
 
 def _too_many(asked: Verdict) -> JSONResponse:
@@ -299,8 +307,6 @@ class _Held:
             try:
                 await self._answered.write(message["status"], self._reason)
             except AuditUnavailable:
-                self.refused = problem(
-                    503, "audit_unavailable", "nothing is disclosed unrecorded; try again later"
-                )
+                self.refused = _unrecorded()
         if self.refused is None:
             await self._send(self._answered.with_headers(message))

@@ -27,6 +27,8 @@ class Identity:
 
 
 class Trail:
+    healthy = True
+
     def __init__(self):
         self.events, self.broken = [], False
 
@@ -128,7 +130,7 @@ async def test_a_route_that_is_not_in_the_table_is_not_there_for_anybody(ask, tr
     answer = await ask(path, who=role.value, method="GET")
     assert answer.status_code == 404
     assert SECRET not in answer.text
-    assert [event.reason for event in trail.events] == ["no_route"]
+    assert [(event.reason, event.actor.uid) for event in trail.events] == [("no_route", f"u-{role}")]
 
 
 @pytest.mark.parametrize("role", Role)
@@ -181,6 +183,20 @@ async def test_what_cannot_be_recorded_is_not_disclosed(ask, trail, query):
     assert (await ask(f"/analyze{query}")).status_code == 200
 
 
+async def test_with_a_trail_that_is_known_to_be_broken_nothing_is_even_begun(trail):
+    begun = []
+
+    async def app(scope, receive, send):
+        begun.append(scope)
+
+    trail.healthy = False
+    transport = httpx.ASGITransport(Guard(app, {"safeguards": Safeguards(Identity(), trail, Subjects())}))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.post("/v1/subjects:delete", headers={"Authorization": "Bearer admin"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "audit_unavailable")
+    assert begun == []
+
+
 async def test_refusals_that_cannot_be_recorded_are_503_too(ask, trail):
     trail.broken = True
     for who in (None, "admin", "researcher"):
@@ -225,7 +241,7 @@ async def test_a_tenant_that_asks_too_often_is_refused_whoever_asks(app, trail):
         answers = [await client.post("/analyze", headers={"Authorization": f"Bearer {name}"}) for name in who]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert "one tenant" in answers[-1].json()["detail"]
-    assert trail.events[-1].reason == "rate_limited"
+    assert (trail.events[-1].reason, trail.events[-1].actor.uid) == ("rate_limited", "u-patient")
 
 
 async def test_nothing_is_answered_before_the_safeguards_stand(app):
