@@ -158,6 +158,12 @@ class PatService:
         """What guards this process; None before it has started, and where nothing does."""
         return _SAFEGUARDS.get("safeguards")
 
+    @bentoml.on_shutdown
+    def end(self) -> None:
+        """End the audit trail's file, so that the next process finds nothing to recover."""
+        if self.safeguards is not None:
+            self.safeguards.trail.close()
+
     def _safeguarded(self) -> None:
         if not SETTINGS.guarded:
             log.info("profile %s: no authentication, loopback only", SETTINGS.profile)

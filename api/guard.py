@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Protocol
 
+from opentelemetry.trace import get_current_span
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -153,7 +154,8 @@ class Guard:
             await self.app(scope, receive, send)
             return
         if (safeguards := self.at.get("safeguards")) is None:
-            await problem(503, "starting", "the service is starting; try again later")(scope, receive, send)
+            why = "who asks cannot be told now; the operator's log names the cause"
+            await problem(503, "safeguards_unavailable", why)(scope, receive, send)
             return
         if not safeguards.able:  # nothing is done, least of all a deletion, that could not be recorded
             await _unrecorded()(scope, receive, send)
@@ -248,6 +250,7 @@ class _Answered:
             outcome=_outcome(status),
             reason=reason or f"http_{status}",
             actor=_actor(self._caller, self._address),
+            trace=f"{get_current_span().get_span_context().trace_id:032x}",
         )
         await self._safeguards.trail.record(
             _with(event, self._access, disclosed=status < HTTPStatus.BAD_REQUEST)

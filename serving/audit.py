@@ -39,6 +39,7 @@ from typing import Any
 
 __all__ = [
     "CLOSED",
+    "NOTHING_BEFORE",
     "OPEN",
     "Action",
     "Actor",
@@ -56,7 +57,7 @@ __all__ = [
 ]
 
 OPEN, CLOSED = ".open", ".jsonl"  # how the name of a file ends while it is written, and for good
-_NOTHING_BEFORE = "0" * 64
+NOTHING_BEFORE = "0" * 64
 
 Record = dict[str, Any]
 log = logging.getLogger("pat.audit")
@@ -116,7 +117,6 @@ class Actor:
     address: str = ""
     auth_time: int | None = None  # seconds since 1970
     token: str = ""
-    on_behalf_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,8 @@ class AuditEvent:
     outcome: Outcome
     reason: str  # machine-readable
     actor: Actor | None = None  # None: nobody was identified
-    resource: str = ""
     subject: str = ""
     purpose: Purpose = Purpose.TREATMENT
-    request: str = ""
     trace: str = ""
     model: str = ""  # digest of the weights
     records: int = 0  # that were disclosed
@@ -190,8 +188,8 @@ class _File:
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.rename(made, self.path)
         _sync_folder(folder)
-        self.bytes, self.seq, self.mac = 0, -1, _NOTHING_BEFORE
-        self._durable = (0, -1, _NOTHING_BEFORE)
+        self.bytes, self.seq, self.mac = 0, -1, NOTHING_BEFORE
+        self._durable = (0, -1, NOTHING_BEFORE)
 
     def write(self, kind: Kind, content: Record) -> None:
         record: Record = {
@@ -248,6 +246,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 Written = Future[None]
+Waiting = tuple[Kind, Record, Written]
+
+
+def _refuse(batch: Sequence[Waiting], why: str) -> None:
+    for _, _, written in batch:
+        written.set_exception(AuditUnavailable(why))
 
 
 class AuditTrail:
@@ -262,7 +266,7 @@ class AuditTrail:
     ) -> None:
         self._folder, self._key, self._tell = folder, key, tell
         self._options = options or TrailOptions()
-        self._queue: queue.Queue[tuple[Kind, Record, Written] | None] = queue.Queue(self._options.waiting)
+        self._queue: queue.Queue[Waiting | None] = queue.Queue(self._options.waiting)
         self._file: _File | None = None
         self._before: Record = {}  # how the file before ended
         self._told: tuple[float, int] = (time.monotonic(), 0)
@@ -305,6 +309,8 @@ class AuditTrail:
 
     def _put(self, kind: Kind, content: Record) -> Written:
         written: Written = Future()
+        if not self._thread.is_alive():
+            raise AuditUnavailable("the audit trail is closed")
         try:
             self._queue.put_nowait((kind, content, written))
         except queue.Full:
@@ -317,20 +323,21 @@ class AuditTrail:
             batch, closing = self._next()
             try:
                 self._append([(kind, content) for kind, content, _ in batch])
-            except OSError as error:
+            except Exception as error:  # whatever it is, nobody may wait for ever, nor be let through
                 self._give_up(self._file)
-                for _, _, written in batch:
-                    written.set_exception(
-                        AuditUnavailable(f"the audit trail cannot be written ({error.strerror})")
-                    )
+                why = error.strerror if isinstance(error, OSError) else type(error).__name__
+                _refuse(batch, f"the audit trail cannot be written ({why})")
             else:
                 for _, _, written in batch:
                     written.set_result(None)
         self._end_file()
+        with contextlib.suppress(queue.Empty):  # who came too late
+            while late := self._queue.get_nowait():
+                _refuse([late], "the audit trail is closed")
 
-    def _next(self) -> tuple[list[tuple[Kind, Record, Written]], bool]:
+    def _next(self) -> tuple[list[Waiting], bool]:
         """Take all records that wait, or none after a while; and say whether the trail closes."""
-        batch: list[tuple[Kind, Record, Written]] = []
+        batch: list[Waiting] = []
         options = self._options
         with contextlib.suppress(queue.Empty):
             found = self._queue.get(
@@ -415,7 +422,7 @@ class _Left:
         return {
             "file": self.path.stem,
             "seq": last.get("seq", -1),
-            "mac": last.get("mac", _NOTHING_BEFORE),
+            "mac": last.get("mac", NOTHING_BEFORE),
             "torn_bytes": len(torn),
             "torn_sha256": hashlib.sha256(torn).hexdigest(),
         }

@@ -23,11 +23,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from serving.audit import CLOSED, OPEN, Checkpoint, Kind, canonical, mac_of
+from serving.audit import CLOSED, NOTHING_BEFORE, OPEN, Checkpoint, Kind, canonical, mac_of
 
 __all__ = ["Fault", "Report", "checkpoints", "events", "verify"]
 
-_NOTHING_BEFORE = "0" * 64
 _CHECKPOINT = re.compile(r"(audit-[0-9T]+-\d+-[0-9a-f]{8}) (\d{1,12}) ([0-9a-f]{64})")
 
 Record = dict[str, Any]
@@ -86,7 +85,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _read(path: Path, keys: Mapping[str, bytes], report: Report) -> _Seen:
-    seen, before = _Seen(), _NOTHING_BEFORE
+    seen, before = _Seen(), NOTHING_BEFORE
     *lines, seen.torn = path.read_bytes().split(b"\n")
     seen.torn_at = len(lines) + 1
     report.files += 1

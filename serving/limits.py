@@ -122,7 +122,7 @@ class LoopbackOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the address the connection arrived on."""
-        detail = "this profile has no authentication and answers on the loopback interface only"
+        detail = "this service speaks plain HTTP and answers on the loopback interface only"
         await (self.app if _arrived_on_loopback(scope) else self.refuse(403, "loopback_only", detail))(
             scope, receive, send
         )

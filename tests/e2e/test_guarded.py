@@ -97,6 +97,7 @@ def test_the_answer_of_an_identified_caller_is_the_answer_and_is_recorded(served
     assert (event["verb"], event["outcome"], event["records"]) == ("analyze", 0, 1)
     assert event["model"] == answer.json()["provenance"]["model"]["sha256"]
     assert (event["actor"]["uid"], event["actor"]["tenant"]) == ("user-1", "clinic")
+    assert int(event["trace"], 16) > 0
 
 
 @pytest.mark.parametrize(
@@ -292,6 +293,14 @@ def test_killed_under_load_the_trail_has_every_answered_request(home, tmp_path):
     assert verify(audit_folder(tmp_path / "state"), keys).faults == []
     done = list(events(audit_folder(tmp_path / "state"), {"outcome": "0", "verb": "embed"}))
     assert len(done) >= answered > 0
+
+
+def test_a_service_that_is_stopped_ends_its_trail(home, tmp_path):
+    with guarded(home, tmp_path):
+        assert list(audit_folder(tmp_path / "state").glob("*.open"))
+    assert not list(audit_folder(tmp_path / "state").glob("*.open"))
+    keys = audit_keys(MasterKeys.read(tmp_path / "master.keys"))
+    assert verify(audit_folder(tmp_path / "state"), keys).faults == []
 
 
 @pytest.mark.parametrize("line", ["one c2hvcnQ=", "", "one AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="])

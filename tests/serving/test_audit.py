@@ -34,7 +34,7 @@ DOCTOR = Actor("doctor-1", tenant="clinic", roles=("clinician",))
 
 def event(n=0, **changes):
     made = {"action": Action.EXECUTE, "verb": "analyze", "outcome": Outcome.DONE, "reason": "ok"}
-    return AuditEvent(**{**made, "actor": DOCTOR, "request": str(n), **changes})
+    return AuditEvent(**{**made, "actor": DOCTOR, "trace": str(n), **changes})
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_trail_that_was_closed_is_whole_and_private(tmp_path, told):
 def test_a_record_is_on_disk_when_it_returns(tmp_path, told):
     trail = opened(tmp_path, told)
     trail.record_now(event(1))
-    assert [record["event"]["request"] for record in events(tmp_path, {})] == ["1"]
+    assert [record["event"]["trace"] for record in events(tmp_path, {})] == ["1"]
     trail.close()
 
 
@@ -224,7 +224,7 @@ def test_killed_nothing_acknowledged_is_lost_and_the_next_writer_says_so(tmp_pat
     last = killed(tmp_path, 0.05)
     opened(tmp_path, told).close()
     assert faults(tmp_path, told) == []
-    assert last in {int(record["event"]["request"]) for record in events(tmp_path, {})}
+    assert last in {int(record["event"]["trace"]) for record in events(tmp_path, {})}
     assert not list(tmp_path.glob("*.open"))
 
 
@@ -236,7 +236,7 @@ def test_killed_at_two_hundred_moments(tmp_path, told):
         last = killed(folder, (moment * 37 % 200) / 2_000)
         opened(folder, told).close()
         assert faults(folder) == []
-        assert last in {int(record["event"]["request"]) for record in events(folder, {})}
+        assert last in {int(record["event"]["trace"]) for record in events(folder, {})}
 
 
 def test_a_torn_record_is_accounted_for_and_kept(tmp_path, told):
@@ -300,7 +300,7 @@ def test_a_full_disk_refuses_and_recovers_by_itself(tmp_path, told, monkeypatch)
     assert trail.healthy
     trail.close()
     assert faults(tmp_path, told) == []
-    assert [record["event"]["request"] for record in events(tmp_path, {})] == ["0", "3"]
+    assert [record["event"]["trace"] for record in events(tmp_path, {})] == ["0", "3"]
 
 
 def test_a_trail_that_cannot_be_opened_refuses_until_it_can(tmp_path, told):
@@ -315,7 +315,7 @@ def test_a_trail_that_cannot_be_opened_refuses_until_it_can(tmp_path, told):
         time.sleep(0.02)
     trail.record_now(event(2))
     trail.close()
-    assert [record["event"]["request"] for record in events(tmp_path / "place", {})] == ["2"]
+    assert [record["event"]["trace"] for record in events(tmp_path / "place", {})] == ["2"]
 
 
 def test_too_many_that_wait_are_refused(tmp_path, told, monkeypatch):
@@ -332,6 +332,25 @@ def test_too_many_that_wait_are_refused(tmp_path, told, monkeypatch):
     assert verify(tmp_path, KEYS).records == 2 + 10 - len(refused)
 
 
+def test_a_closed_trail_refuses_and_nobody_waits_for_it(tmp_path, told):
+    trail = opened(tmp_path, told)
+    trail.close()
+    with pytest.raises(AuditUnavailable, match="closed"):
+        trail.record_now(event())
+    assert not trail.healthy
+
+
+def test_a_record_that_cannot_be_made_is_refused_and_the_next_is_written(tmp_path, told):
+    trail = opened(tmp_path, told, retry_seconds=0.01)
+    with pytest.raises(AuditUnavailable, match="TypeError"):
+        trail.record_now(event(1, model=object()))
+    time.sleep(0.1)
+    trail.record_now(event(2))
+    trail.close()
+    assert faults(tmp_path, told) == []
+    assert [record["event"]["trace"] for record in events(tmp_path, {})] == ["2"]
+
+
 def test_the_trail_is_searched_by_field_and_time(tmp_path, told):
     trail = opened(tmp_path, told)
     trail.record_now(event(1, subject="p1"))
@@ -340,7 +359,7 @@ def test_the_trail_is_searched_by_field_and_time(tmp_path, told):
     trail.close()
 
     def found(wanted, **times):
-        return [record["event"]["request"] for record in events(tmp_path, wanted, **times)]
+        return [record["event"]["trace"] for record in events(tmp_path, wanted, **times)]
 
     assert found({"subject": "p1"}) == ["1", "3"]
     assert found({"actor.uid": "doctor-1"}) == ["1", "2"]
