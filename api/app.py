@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from api import subjects, v1
+from api import accounts, status, subjects, v1
 from api.problems import problem
 
 __all__ = ["build"]
@@ -16,6 +16,8 @@ def build() -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(v1.router)
     app.include_router(subjects.router)
+    app.include_router(accounts.router)
+    app.include_router(status.router)
     app.add_api_route("/", _closed, include_in_schema=False)
     return app
 
