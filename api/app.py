@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from api import subjects, v1
+from api.openapi import Description
 from api.problems import problem
 
 __all__ = ["build"]
@@ -16,6 +17,7 @@ def build() -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(v1.router)
     app.include_router(subjects.router)
+    app.add_api_route("/openapi.json", Description(app).answer, include_in_schema=False)
     app.add_api_route("/", _closed, include_in_schema=False)
     return app
 

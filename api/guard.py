@@ -40,6 +40,7 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("POST", "/v1/care:end"): Verb.CHANGE_CARE,
     ("POST", "/v1/emergencies"): Verb.BREAK_GLASS,
     ("GET", "/schema.json"): Verb.READ_SCHEMA,
+    ("GET", "/openapi.json"): Verb.READ_SCHEMA,
 }
 PUBLIC = frozenset({"/livez", "/readyz", "/healthz"})  # say nothing of anybody
 CLOSED = frozenset({"/", "/metrics", "/docs.json"})  # what BentoML adds; /metrics has a listener of its own
