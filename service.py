@@ -12,7 +12,7 @@ import bentoml
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from api import dispatch
+from api import dispatch, paths
 from api.mounted import Mounted
 from api.problems import ForeignErrors, answer, problem
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
@@ -34,6 +34,7 @@ SETTINGS = Settings.from_environment()  # BentoML's decorators need limits, work
 log = logging.getLogger("pat.service")
 logs.protect()
 dispatch.install()
+paths.install()
 
 _ENGINE = EngineOptions(SETTINGS.engine, SETTINGS.precision.value, SETTINGS.runner_threads)
 _ONE_THREAD = [  # numpy's libraries: the threads of this server are counted in Settings

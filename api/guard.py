@@ -49,6 +49,7 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("POST", "/v1/subjects:disclosures"): Verb.READ_DISCLOSURES,
     ("GET", "/v1/status"): Verb.READ_STATUS,
     ("GET", "/schema.json"): Verb.READ_SCHEMA,
+    ("GET", "/openapi.json"): Verb.READ_SCHEMA,
 }
 PUBLIC = frozenset({"/livez", "/readyz", "/healthz"})  # say nothing of anybody
 CLOSED = frozenset({"/", "/metrics", "/docs.json"})  # what BentoML adds; /metrics has a listener of its own
