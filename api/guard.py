@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from opentelemetry.trace import get_current_span
+from prometheus_client import CollectorRegistry
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +29,7 @@ from serving.deletion import Registry
 from serving.policy import Decision, NotThere, Relation, Verb, decide, may_begin
 from serving.rates import Rates, Verdict
 from serving.sweeper import Sweeper
+from serving.telemetry import SafeguardTelemetry
 
 __all__ = ["CLOSED", "PUBLIC", "ROUTES", "Access", "Guard", "Safeguards", "current_access"]
 
@@ -136,6 +138,9 @@ class Safeguards:
     registry: Registry | None = None
     audit_folder: Path | None = None
     sweeper: Sweeper | None = None
+    telemetry: SafeguardTelemetry = field(  # to nobody, unless it is told to whom
+        default_factory=lambda: SafeguardTelemetry(CollectorRegistry())
+    )
     rates: Rates = field(default_factory=lambda: Rates(RATES))
 
     @property
@@ -208,6 +213,7 @@ class Guard:
             await problem(503, "safeguards_unavailable", why)(scope, receive, send)
             return
         if not safeguards.able:  # nothing is done, least of all a deletion, that could not be recorded
+            safeguards.telemetry.unrecorded()
             await _unrecorded()(scope, receive, send)
             return
         await _Answered(self.app, safeguards, scope).run(receive, send)
@@ -233,9 +239,11 @@ class _Answered:
         try:
             refusal = await self._refusal()
         except Unauthenticated as error:
+            self._safeguards.telemetry.unidentified(error.reason)
             refusal = (problem(401, "unauthenticated", str(error)), error.reason)
             refusal[0].headers["WWW-Authenticate"] = "Bearer"
         except IdentityUnavailable as error:
+            self._safeguards.telemetry.unidentified("certificates")
             refusal = (problem(503, "identity_unavailable", str(error)), "certificates")
         if refusal is not None:
             await self._recorded(refusal[0], receive, send, refusal[1])
@@ -281,6 +289,7 @@ class _Answered:
                 await self.write(500, "aborted")
             raise
         if held.refused is not None:
+            self._safeguards.telemetry.unrecorded()
             await held.refused(self._scope, receive, send)
 
     def with_headers(self, message: Message) -> Message:

@@ -21,6 +21,7 @@ from serving.settings import Settings
 from serving.state import audit_folder, audit_keys, store_file
 from serving.store import SqliteStore, Store, Vault
 from serving.sweeper import AuditFiles, Expired, Sweeper
+from serving.telemetry import SafeguardTelemetry
 
 __all__ = ["build"]
 
@@ -55,7 +56,16 @@ def build(settings: Settings) -> Safeguards:
     )
     sweeper = Sweeper(trail, [AuditFiles(trail, folder, settings.audit_days), Expired(store)])
     sweeper.start()
-    return Safeguards(identity, trail, Care(vault, settings.audit_days), registry, folder, sweeper, rates)
+    return Safeguards(
+        identity,
+        trail,
+        Care(vault, settings.audit_days),
+        registry=registry,
+        audit_folder=folder,
+        sweeper=sweeper,
+        rates=rates,
+        telemetry=SafeguardTelemetry(),
+    )
 
 
 def _announce(trail: AuditTrail, store: Store, facts: Mapping[str, str], secret: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from starlette.responses import JSONResponse, StreamingResponse
 
 from api.guard import CLOSED, PUBLIC, ROUTES, Guard, Safeguards, current_access
@@ -9,6 +10,7 @@ from serving.audit import Action, AuditUnavailable, Outcome, Purpose
 from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
 from serving.policy import NotThere, Relation, Verb
 from serving.rates import Rates
+from serving.telemetry import SafeguardTelemetry
 
 SECRET = "an embedding"
 CALLERS = {role.value: Caller(f"u-{role}", "clinic", frozenset({role}), "me", 5, "t" * 16) for role in Role}
@@ -270,6 +272,26 @@ async def test_nothing_is_answered_before_the_safeguards_stand(app):
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         assert (await client.post("/analyze")).status_code == 503
         assert (await client.get("/livez")).status_code == 200
+
+
+async def test_what_an_operator_must_hear_of_is_counted_without_saying_of_whom(app, trail):
+    registry = CollectorRegistry()
+    at = Safeguards(Identity(), trail, Subjects(), telemetry=SafeguardTelemetry(registry))
+    transport = httpx.ASGITransport(Guard(app, {"safeguards": at}), client=("10.0.0.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for who in ("", "nobody", "unavailable", "clinician"):
+            await client.post("/analyze", headers={"Authorization": f"Bearer {who}"} if who else {})
+        trail.broken = True
+        await client.post("/analyze", headers={"Authorization": "Bearer clinician"})
+        trail.broken, trail.healthy = False, False
+        await client.post("/analyze", headers={"Authorization": "Bearer clinician"})
+
+    def count(name, **labels):
+        return registry.get_sample_value(f"pat_{name}_total", labels)
+
+    reasons = ("no_token", "invalid", "certificates")
+    assert [count("auth_failures", reason=reason) for reason in reasons] == [1, 1, 1]
+    assert count("audit_write_failures") == 2
 
 
 def test_outside_a_guarded_request_there_is_no_access():
