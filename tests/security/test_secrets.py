@@ -43,7 +43,9 @@ def allowed(file, kind):
 )
 def test_a_planted_secret_is_found(tmp_path, line):
     (tmp_path / "settings.py").write_text(f"x = 1\n{line}\n")
-    assert [(file, number) for file, number, _ in found(tmp_path, ["settings.py"])][:1] == [("settings.py", 2)]
+    assert [(file, number) for file, number, _ in found(tmp_path, ["settings.py"])][:1] == [
+        ("settings.py", 2)
+    ]
 
 
 def test_no_tracked_file_holds_a_secret():
