@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from postprocessing.analysis import Analysis
     from postprocessing.sleep_scored import LogEntry
     from preprocessing.recording import Recording
+    from serving.audit import Actor, AuditEvent
     from serving.store import Vault
 
 Arguments = argparse.Namespace
@@ -50,12 +52,13 @@ def _is_refusal(error: Exception) -> bool:
     from pat_runner.gate import GoldenMismatch
     from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
     from preprocessing.recording import RecordingError
+    from serving.audit import AuditUnavailable
     from serving.keys import KeysUnusable, Unreadable
     from serving.settings import SettingsError
     from serving.store import StoreUnavailable
 
     weights = (CheckpointError, GoldenMismatch, EngineError)
-    safeguards = (KeysUnusable, Unreadable, StoreUnavailable, SettingsError)
+    safeguards = (KeysUnusable, Unreadable, StoreUnavailable, SettingsError, AuditUnavailable)
     return isinstance(
         error, (RecordingError, *weights, BundleOptionsError, BundleTooLargeError, *safeguards, OSError)
     )
@@ -250,12 +253,18 @@ def _add_audit(commands: Any) -> None:
     verify = _command(verbs, "verify", _audit_verify, "Read the whole trail; say which line is wrong.")
     _add_state(verify)
     verify.add_argument("--checkpoints", type=Path, help="the service's log, or lines `file seq mac`")
-    search = _command(verbs, "search", _audit_search, "Print events whose fields are as given, oldest first.")
-    _add_state(search)
-    search.add_argument("wanted", nargs="*", metavar="FIELD=VALUE", help="such as outcome=4 or actor.uid=u1")
-    search.add_argument("--subject", metavar="TENANT/ID", help="events about this subject")
-    search.add_argument("--since", default="", help="ISO 8601 in UTC, or its beginning: 2026-11")
-    search.add_argument("--until", default="~", help="same")
+    for name, run, text in (
+        ("search", _audit_search, "Print events whose fields are as given, oldest first."),
+        ("export", _audit_export, "Print the same as FHIR R4 AuditEvents, one a line."),
+    ):
+        found = _command(verbs, name, run, f"{text} Reading the trail is recorded in it.")
+        _add_state(found)
+        found.add_argument(
+            "wanted", nargs="*", metavar="FIELD=VALUE", help="such as outcome=4 or actor.uid=u1"
+        )
+        found.add_argument("--subject", metavar="TENANT/ID", help="events about this subject")
+        found.add_argument("--since", default="", help="ISO 8601 in UTC, or its beginning: 2026-11")
+        found.add_argument("--until", default="~", help="same")
 
 
 def _add_state(parser: argparse.ArgumentParser) -> None:
@@ -531,7 +540,14 @@ def _keys_new(arguments: Arguments) -> None:
 
 
 def _keys_rewrap(arguments: Arguments) -> None:
-    print(f"{_vault(arguments).rewrap()} keys are now under the first master key")
+    from serving.audit import Action, AuditEvent, Outcome, Purpose
+
+    vault = _vault(arguments)
+    event = AuditEvent(
+        Action.UPDATE, "rewrap_keys", Outcome.DONE, "command", _operator(), detail=vault.current
+    )
+    _record(arguments, replace(event, purpose=Purpose.SYSTEM))
+    print(f"{vault.rewrap()} keys are now under the first master key")
 
 
 def _vault(arguments: Arguments) -> Vault:
@@ -562,6 +578,20 @@ def _audit_verify(arguments: Arguments) -> int:
 
 
 def _audit_search(arguments: Arguments) -> None:
+    for record in _events(arguments):
+        print(json.dumps({"at": record["at"], **record["event"]}))
+
+
+def _audit_export(arguments: Arguments) -> None:
+    from postprocessing.fhir import audit_event
+
+    for record in _events(arguments):
+        print(json.dumps(audit_event(record, "PAT Service")))
+
+
+def _events(arguments: Arguments) -> list[dict[str, Any]]:
+    """Find the events asked for, and record that they were before any is shown."""
+    from serving.audit import Action, AuditEvent, Outcome, Purpose
     from serving.audit_check import events
     from serving.keys import KeysUnusable
     from serving.state import audit_folder
@@ -572,5 +602,32 @@ def _audit_search(arguments: Arguments) -> None:
     if arguments.subject:
         tenant, _, subject = arguments.subject.partition("/")
         wanted["subject"] = _vault(arguments).subject(tenant, subject).pseudonym
-    for record in events(audit_folder(arguments.state), wanted, arguments.since, arguments.until):
-        print(json.dumps({"at": record["at"], **record["event"]}))
+    found = list(events(audit_folder(arguments.state), wanted, arguments.since, arguments.until))
+    about = {"subject": wanted.get("subject", ""), "purpose": Purpose.OPERATIONS, "records": len(found)}
+    _record(arguments, AuditEvent(Action.READ, "search_audit", Outcome.DONE, "command", _operator(), **about))
+    return found
+
+
+def _operator() -> Actor:
+    """Return who runs the command, as the operating system knows them."""
+    import getpass
+
+    from serving.audit import Actor
+
+    return Actor(f"os:{getpass.getuser()}", roles=("operator",))
+
+
+def _record(arguments: Arguments, event: AuditEvent) -> None:
+    """Write ``event`` to the trail of the state folder, in a file of its own."""
+    from serving.audit import AuditTrail
+    from serving.audit_file import MacKey
+    from serving.keys import MasterKeys
+    from serving.state import audit_folder, audit_keys
+
+    name, secret = next(iter(audit_keys(MasterKeys.read(arguments.keys)).items()))
+    trail = AuditTrail(audit_folder(arguments.state), MacKey(name, secret), lambda _: None)
+    trail.start()
+    try:
+        trail.record_now(event)
+    finally:
+        trail.close()

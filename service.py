@@ -163,7 +163,7 @@ class PatService:
     def end(self) -> None:
         """End the audit trail's file, so that the next process finds nothing to recover."""
         if self.safeguards is not None:
-            self.safeguards.trail.close()
+            self.safeguards.close()
 
     def _safeguarded(self) -> None:
         if not SETTINGS.guarded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.responses import Response
 
-from api import subjects, v1
+from api import accounts, status, subjects, v1
 from api.openapi import Description
 from api.problems import problem
 
@@ -18,6 +18,8 @@ def build() -> FastAPI:
     app.include_router(v1.router)
     app.include_router(subjects.router)
     app.add_api_route("/openapi.json", Description(app).answer, include_in_schema=False)
+    app.include_router(accounts.router)
+    app.include_router(status.router)
     app.add_api_route("/", _closed, include_in_schema=False)
     return app
 

@@ -59,7 +59,7 @@ class Desk:
     async def bundle(self, recording: Recording, options: AnalyzeOptions, wish: FhirWish) -> dict[str, Any]:
         """Analyse one recording and say it in FHIR R4; raises NotThere for another's subject."""
         if wish.subject and (access := current_access()):
-            access.about(wish.subject)
+            await access.about(wish.subject)
         analysis = await self.analyze(recording, options)
         return await asyncio.to_thread(fhir.bundle, analysis, recording, self._fhir_options(wish))
 

@@ -6,11 +6,14 @@ with how it ended; if it cannot be written the answer is 503 and nothing of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from opentelemetry.trace import get_current_span
 from starlette.datastructures import MutableHeaders
@@ -18,11 +21,13 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem
+from serving import lifecycle
 from serving.audit import Action, Actor, AuditEvent, AuditUnavailable, Outcome, Purpose
-from serving.auth import Caller, IdentityUnavailable, Unauthenticated
+from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
 from serving.deletion import Registry
 from serving.policy import Decision, NotThere, Relation, Verb, decide, may_begin
 from serving.rates import Rates, Verdict
+from serving.sweeper import Sweeper
 
 __all__ = ["CLOSED", "PUBLIC", "ROUTES", "Access", "Guard", "Safeguards", "current_access"]
 
@@ -39,6 +44,10 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("POST", "/v1/care:begin"): Verb.CHANGE_CARE,
     ("POST", "/v1/care:end"): Verb.CHANGE_CARE,
     ("POST", "/v1/emergencies"): Verb.BREAK_GLASS,
+    ("GET", "/v1/emergencies"): Verb.SEARCH_AUDIT,
+    ("POST", "/v1/audit:search"): Verb.SEARCH_AUDIT,
+    ("POST", "/v1/subjects:disclosures"): Verb.READ_DISCLOSURES,
+    ("GET", "/v1/status"): Verb.READ_STATUS,
     ("GET", "/schema.json"): Verb.READ_SCHEMA,
     ("GET", "/openapi.json"): Verb.READ_SCHEMA,
 }
@@ -59,8 +68,21 @@ _ACTIONS = {
 }
 
 
+_OPERATIONS = {Verb.CHANGE_CARE, Verb.SEARCH_AUDIT, Verb.READ_STATUS, Verb.READ_SCHEMA}
+_OF_ROLES = {  # by the only role of a caller
+    frozenset({Role.PATIENT}): Purpose.PATIENT_REQUEST,
+    frozenset({Role.RESEARCHER}): Purpose.RESEARCH,
+    frozenset({Role.ADMIN}): Purpose.OPERATIONS,
+}
+
+
 class Identity(Protocol):
     """Tells who sends an Authorization header."""
+
+    @property
+    def degraded(self) -> bool:
+        """Whether callers are told by what is no longer fresh."""
+        ...
 
     async def identify(self, authorization: str | None) -> Caller:
         """Return the caller; raises Unauthenticated or IdentityUnavailable."""
@@ -79,6 +101,14 @@ class Trail(Protocol):
         """Return when the event is on disk; raises AuditUnavailable."""
         ...
 
+    def record_now(self, event: AuditEvent) -> None:
+        """Do as ``record`` does, outside an event loop."""
+        ...
+
+    def close(self) -> None:
+        """Write what waits, and end."""
+        ...
+
 
 class Subjects(Protocol):
     """What is known between callers and subjects."""
@@ -91,6 +121,10 @@ class Subjects(Protocol):
         """Return how a caller stands to a subject now."""
         ...
 
+    def declared(self, tenant: str) -> Iterator[dict[str, Any]]:
+        """Yield the emergencies of a tenant."""
+        ...
+
 
 @dataclass(frozen=True)
 class Safeguards:
@@ -100,12 +134,27 @@ class Safeguards:
     trail: Trail
     subjects: Subjects
     registry: Registry | None = None
+    audit_folder: Path | None = None
+    sweeper: Sweeper | None = None
     rates: Rates = field(default_factory=lambda: Rates(RATES))
 
     @property
     def able(self) -> bool:
         """Whether anything may be answered now."""
         return self.trail.healthy
+
+    @property
+    def degraded(self) -> list[str]:
+        """What works, but not as it should."""
+        return ["certificates"] if self.identity.degraded else []
+
+    def close(self) -> None:
+        """End what runs beside the requests; the trail is the last, and says so."""
+        if self.sweeper is not None:
+            self.sweeper.close()
+        with contextlib.suppress(AuditUnavailable):  # then the file that is left open says so
+            lifecycle.stopped(self.trail)
+        self.trail.close()
 
 
 @dataclass
@@ -120,14 +169,14 @@ class Access:
     model: str = ""
     records: int = 0
 
-    def about(self, subject: str) -> str:
+    async def about(self, subject: str) -> str:
         """Say that the request is about ``subject`` (id or Patient/id), and return its id.
 
         Raises NotThere unless the caller may.
         """
         tenant, uid, subject = self.caller.tenant, self.caller.uid, subject.removeprefix("Patient/")
         self.subject = self.subjects.pseudonym(tenant, subject)
-        relation = self.subjects.relation(tenant, uid, subject)
+        relation = await asyncio.to_thread(self.subjects.relation, tenant, uid, subject)
         self.decision = decide(self.caller, self.verb, subject, relation)
         if not self.decision.allowed:
             raise NotThere
@@ -291,10 +340,16 @@ def _with(event: AuditEvent, access: Access | None, *, disclosed: bool) -> Audit
         event,
         reason=event.reason if decision.allowed and not decision.emergency else decision.reason,
         subject=access.subject,
-        purpose=Purpose.EMERGENCY if decision.emergency else event.purpose,
+        purpose=Purpose.EMERGENCY if decision.emergency else _purpose(access),
         model=access.model,
         records=access.records if disclosed else 0,
     )
+
+
+def _purpose(access: Access) -> Purpose:
+    if access.verb in _OPERATIONS:
+        return Purpose.OPERATIONS
+    return _OF_ROLES.get(access.caller.roles, Purpose.TREATMENT)
 
 
 class _Held:

@@ -33,7 +33,7 @@ _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the s
     {"start", "timestamps", "zone", "clock", "epoch_seconds", "unit", "device", "wear_site", "values", "wear"}
     | {"ends", "sources", "ids", "sampling", "travel", "from"}
     | {"options", "clinical", "profile", "scorer", "stride_days", "subject", "return", "weeks"}
-    | {"standardized", "tokens", "uid", "reason", "minutes"}
+    | {"standardized", "tokens", "uid", "reason", "minutes", "since", "until", "limit", "verb", "outcome"}
     | {"threshold", "rescoring", "rest", "sleep_log", "in_bed", "out_of_bed", "intervals", "series"}
 )
 _TABLE = (

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 
 from api.guard import Safeguards
-from serving.audit import AuditTrail, Checkpoint, MacKey
+from serving import lifecycle
+from serving.audit import AuditTrail, AuditUnavailable
+from serving.audit_file import Checkpoint, MacKey
 from serving.auth import GOOGLE, Certificates, FirebaseIdentity
 from serving.care import HELD, Care
 from serving.deletion import Registry, VaultHolder
@@ -16,7 +19,8 @@ from serving.keys import MasterKeys
 from serving.rates import Rates
 from serving.settings import Settings
 from serving.state import audit_folder, audit_keys, store_file
-from serving.store import SqliteStore, Vault
+from serving.store import SqliteStore, Store, Vault
+from serving.sweeper import AuditFiles, Expired, Sweeper
 
 __all__ = ["build"]
 
@@ -31,13 +35,16 @@ def build(settings: Settings) -> Safeguards:
     """
     state, keys = Path(settings.state_folder), MasterKeys.read(Path(settings.master_keys_file))
     name, secret = next(iter(audit_keys(keys).items()))
-    trail = AuditTrail(audit_folder(state), MacKey(name, secret), _tell)
+    folder = audit_folder(state)
+    trail = AuditTrail(folder, MacKey(name, secret), _tell)
     trail.start()
+    store = SqliteStore(store_file(state))
+    _announce(trail, store, settings.facts() | {lifecycle.KEY: keys.current}, secret)
     client = httpx.Client(timeout=_CERTIFICATE_SECONDS)
     identity = FirebaseIdentity(
         settings.firebase_project, Certificates(client, settings.certificates_url or GOOGLE)
     )
-    vault = Vault(SqliteStore(store_file(state)), keys)
+    vault = Vault(store, keys)
     registry = Registry(vault, [VaultHolder(vault, purpose) for purpose in HELD])
     rates = Rates(
         {
@@ -46,7 +53,17 @@ def build(settings: Settings) -> Safeguards:
             "tenant": settings.rate_tenant,
         }
     )
-    return Safeguards(identity, trail, Care(vault), registry, rates)
+    sweeper = Sweeper(trail, [AuditFiles(trail, folder, settings.audit_days), Expired(store)])
+    sweeper.start()
+    return Safeguards(identity, trail, Care(vault, settings.audit_days), registry, folder, sweeper, rates)
+
+
+def _announce(trail: AuditTrail, store: Store, facts: Mapping[str, str], secret: bytes) -> None:
+    """Record the start; where nothing can be recorded nothing is answered either."""
+    try:
+        lifecycle.started(trail, store, facts, secret)
+    except AuditUnavailable as error:
+        log.warning("the start is not recorded: %s", error)
 
 
 def _tell(reached: Checkpoint) -> None:

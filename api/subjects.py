@@ -19,18 +19,20 @@ from api.problems import answer, problem
 from serving.care import Care, Emergency
 from serving.deletion import Registry
 
-__all__ = ["router"]
+__all__ = ["Identifier", "Strict", "SubjectRequest", "of_subject", "router"]
 
 log = logging.getLogger("pat.access")
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@/-]{1,128}$")]
 router = APIRouter(prefix="/v1")
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A body of exactly these fields and types."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class SubjectRequest(_Strict):
+class SubjectRequest(Strict):
     """A subject of the caller's tenant."""
 
     subject: Identifier
@@ -62,14 +64,14 @@ def _registry() -> Registry:
 Work = Callable[[Access, str], Awaitable[dict[str, Any]]]
 
 
-async def _answered(subject: str, work: Work) -> Response:
+async def of_subject(subject: str, work: Work) -> Response:
     """Do ``work`` for the caller on the subject, if the caller may."""
     access = current_access()
     if access is None:
         return problem(404, "not_found", "nothing is kept of anybody where nobody is asked who they are")
 
     async def done() -> Response:
-        return JSONResponse(await work(access, access.about(subject)))
+        return JSONResponse(await work(access, await access.about(subject)))
 
     return await answer(done())
 
@@ -83,7 +85,7 @@ async def delete_subject(body: SubjectRequest) -> Response:
         access.records = sum(done.items.values())
         return {"deleted": dict(done.items), "key_shredded": done.shredded}
 
-    return await _answered(body.subject, work)
+    return await of_subject(body.subject, work)
 
 
 @router.post("/subjects:export")
@@ -96,7 +98,7 @@ async def export_subject(body: SubjectRequest) -> Response:
         held = {store: {name: json.loads(value) for name, value in of.items()} for store, of in found.items()}
         return {"subject": subject, "held": held}
 
-    return await _answered(body.subject, work)
+    return await of_subject(body.subject, work)
 
 
 @router.post("/care:begin")
@@ -107,7 +109,7 @@ async def begin_care(body: CareRequest) -> Response:
         await asyncio.to_thread(_care().begin, access.caller.tenant, body.uid, subject)
         return {"cares": True}
 
-    return await _answered(body.subject, work)
+    return await of_subject(body.subject, work)
 
 
 @router.post("/care:end")
@@ -118,7 +120,7 @@ async def end_care(body: CareRequest) -> Response:
         ended = await asyncio.to_thread(_care().end, access.caller.tenant, body.uid, subject)
         return {"cares": False, "ended": ended}
 
-    return await _answered(body.subject, work)
+    return await of_subject(body.subject, work)
 
 
 @router.post("/emergencies")
@@ -132,4 +134,4 @@ async def declare_emergency(body: EmergencyRequest) -> Response:
         log.warning("glass broken for %d minutes; the audit trail says by whom", body.minutes)
         return {"minutes": body.minutes}
 
-    return await _answered(body.subject, work)
+    return await of_subject(body.subject, work)

@@ -2,8 +2,8 @@
 
     python -m benchmarks [--quick] [PART ...]
 
-Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, cold, growth, preprocessing; all of
-them without a name. ``--quick`` takes a corner of each and writes nothing.
+Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, cold, growth,
+preprocessing; all of them without a name. ``--quick`` takes a corner of each and writes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from benchmarks import cold, encoder, growth, metrics, report, resampling, results_file, service
+from benchmarks import cold, encoder, growth, metrics, report, resampling, results_file, safeguards, service
 
 Part = Callable[[bool], Any]
 
@@ -28,6 +28,10 @@ def _encoder(batch: int, quick: bool) -> Any:
 def _service(quick: bool) -> Any:
     corner = service.ServiceMatrix(size="PAT-S", turns=1, weeks=16)
     return service.measure(corner if quick else service.ServiceMatrix())
+
+
+def _safeguards(quick: bool) -> Any:
+    return safeguards.measure(20) if quick else safeguards.measure()
 
 
 def _cold(quick: bool) -> Any:
@@ -53,6 +57,7 @@ def _preprocessing(quick: bool) -> Any:  # noqa: ARG001  # it is quick
 PARTS: dict[str, Part] = {
     **{f"encoder{batch}": partial(_encoder, batch) for batch in encoder.BATCHES},
     "service": _service,
+    "safeguards": _safeguards,
     "cold": _cold,
     "growth": _growth,
     "preprocessing": _preprocessing,

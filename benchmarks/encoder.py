@@ -1,7 +1,8 @@
 """The encoder against all that a user could pick instead, and against the floor of this processor.
 
 Contenders live in processes of their own and take turns, run after run, so that a drift of the machine's
-speed meets all of them; the floor is measured before every run. Ratios are of one run and the floor before
+speed meets all of them; where they do not fit into memory together, each starts anew for its turn. The floor
+is measured before every run. Ratios are of one run and the floor before
 it, and the median of the turns is what is reported.
 """
 
@@ -11,7 +12,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -34,6 +35,7 @@ PEERS = Path(".venv-peers")
 SIZES = ("PAT-S", "PAT-M", "PAT-L")
 BATCHES = (1, 8, 32)
 TURNS = {1: 9, 8: 5, 32: 3}  # by the weeks in a batch: some batches of 32 take a minute
+_FLOAT_BYTES, _SCORES_BYTES = 4, 1_000_000_000  # of one layer's scores: beyond it processes do not stay
 _KERAS = Path(__file__).parent / "peers" / "keras_peer.py"
 _TORCH = Path(__file__).parent / "peers" / "torch_peer.py"
 _OF_PEERS = {
@@ -130,28 +132,56 @@ def _command(contender: Contender, folder: Path) -> list[str]:
 
 
 def take_turns(cell: list[Contender], folder: Path, probe: Probe, turns: int) -> None:
-    """Start every contender of ``cell``, run them in turns, and note what they say."""
-    with ExitStack() as stack:
-        started = []
-        for contender in cell:
-            try:
-                worker = Worker(_command(contender, folder), contender.threads)
-            except WorkerFailed as error:
-                contender.failed = str(error).strip().splitlines()[-1] if str(error).strip() else "no word"
-                continue
-            stack.callback(worker.end)
-            contender.difference = worker.ready["difference"]
-            started.append((contender, worker))
+    """Run every contender of ``cell`` in turns, and note what they say."""
+    with _Workers(folder, keep=_fit_together(cell[0])) as workers:
         for _ in range(turns):
-            for contender, worker in started:
-                peaks = probe.gflops()  # each time: others on the machine come and go within a turn
-                contender.runs.append(worker.run())
-                arithmetic = "bf16" if "bf16" in contender.name else "fp32"
-                if arithmetic in peaks:
-                    work = flop(CONFIGS[contender.size], contender.minutes)
-                    contender.floors_ms.append(work / peaks[arithmetic] / 1e6)
-        for contender, worker in started:
+            for contender in cell:
+                if contender.failed is None:
+                    _take_turn(contender, workers, probe)
+
+
+def _take_turn(contender: Contender, workers: _Workers, probe: Probe) -> None:
+    try:
+        with workers.lend(contender) as worker:
+            contender.difference = worker.ready["difference"]
+            peaks = probe.gflops()  # each time: others on the machine come and go within a turn
+            contender.runs.append(worker.run())
+            arithmetic = "bf16" if "bf16" in contender.name else "fp32"
+            if arithmetic in peaks:
+                work = flop(CONFIGS[contender.size], contender.minutes)
+                contender.floors_ms.append(work / peaks[arithmetic] / 1e6)
             contender.peak_rss_mb = worker.peak_rss_mb()
+    except WorkerFailed as error:
+        contender.failed = str(error).strip().splitlines()[-1] if str(error).strip() else "no word"
+
+
+def _fit_together(contender: Contender) -> bool:
+    """Whether the processes of a cell fit into memory side by side; some hold the scores of all heads."""
+    config = CONFIGS[contender.size]
+    tokens = contender.minutes // config.patch
+    return contender.batch * config.heads * tokens**2 * _FLOAT_BYTES < _SCORES_BYTES
+
+
+class _Workers(ExitStack):
+    """The processes of a cell: kept from turn to turn, or started anew for each."""
+
+    def __init__(self, folder: Path, *, keep: bool) -> None:
+        super().__init__()
+        self._folder, self._keep = folder, keep
+        self._kept: dict[str, Worker] = {}
+
+    @contextmanager
+    def lend(self, contender: Contender) -> Iterator[Worker]:
+        """Yield the process of ``contender``, loaded and warm; raises WorkerFailed."""
+        worker = self._kept.get(contender.name)
+        if worker is None:
+            worker = Worker(_command(contender, self._folder), contender.threads)
+            self.callback(worker.end)
+        if self._keep:
+            self._kept[contender.name] = worker
+        yield worker
+        if not self._keep:
+            worker.end()
 
 
 def report(cell: list[Contender]) -> None:

@@ -139,6 +139,23 @@ def _service() -> str:
     return _measured("service", make)
 
 
+def _safeguards() -> str:
+    def make(cells: list[Document]) -> str:
+        header = ("door", "without, ms", "cost with a known token, ms", "with a token never seen, ms")
+        rows = [
+            (
+                cell["door"],
+                f"{cell['median_ms']['without']:.1f}",
+                f"{cell['cost_ms']['known token']:+.1f}",
+                f"{cell['cost_ms']['new token']:+.1f}",
+            )
+            for cell in cells
+        ]
+        return _table(header, rows)
+
+    return _measured("safeguards", make)
+
+
 def _cold() -> str:
     def make(measured: Document) -> str:
         rows = [
@@ -176,6 +193,7 @@ def _preprocessing() -> str:
 _TABLES = {
     **{f"encoder{batch}": partial(_encoder, batch) for batch in BATCHES},
     "service": _service,
+    "safeguards": _safeguards,
     "cold": _cold,
     "growth": _growth,
     "preprocessing": _preprocessing,

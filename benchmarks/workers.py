@@ -56,8 +56,9 @@ class Worker:
         return float(self._ask("rss")["peak_rss_mb"])
 
     def end(self) -> None:
-        """End the process."""
-        self._process.communicate("end\n", timeout=60)
+        """End the process, if it has not ended."""
+        if self._process.poll() is None:
+            self._process.communicate("end\n", timeout=60)
 
     def _ask(self, word: str) -> dict[str, Any]:
         assert self._process.stdin  # noqa: S101  # made with a pipe

@@ -19,47 +19,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
-import hashlib
-import hmac
-import json
 import logging
 import os
 import queue
-import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Any
+
+from serving.audit_file import CLOSED, AuditFile, Checkpoint, Kind, MacKey, Record, left_behind
 
 __all__ = [
-    "CLOSED",
-    "NOTHING_BEFORE",
-    "OPEN",
     "Action",
     "Actor",
     "AuditEvent",
     "AuditTrail",
     "AuditUnavailable",
-    "Checkpoint",
-    "Kind",
-    "MacKey",
     "Outcome",
     "Purpose",
     "TrailOptions",
-    "canonical",
-    "mac_of",
 ]
 
-OPEN, CLOSED = ".open", ".jsonl"  # how the name of a file ends while it is written, and for good
-NOTHING_BEFORE = "0" * 64
-
-Record = dict[str, Any]
 log = logging.getLogger("pat.audit")
 
 
@@ -97,16 +80,6 @@ class Purpose(StrEnum):
     SYSTEM = "HSYSADMIN"
 
 
-class Kind(StrEnum):
-    """What a record is about: an event, or the trail itself."""
-
-    OPENED = "opened"
-    EVENT = "event"
-    RECOVERED = "recovered"
-    PURGED = "purged"
-    CLOSED = "closed"
-
-
 @dataclass(frozen=True)
 class Actor:
     """Who: never the token, only the beginning of its SHA-256."""
@@ -121,7 +94,10 @@ class Actor:
 
 @dataclass(frozen=True)
 class AuditEvent:
-    """One access, denial or change; ``subject`` is a keyed pseudonym. Never a health value."""
+    """One access, denial or change, or what the service did itself; never a health value.
+
+    ``subject`` is a keyed pseudonym.
+    """
 
     action: Action
     verb: str  # of the policy: analyze, embed, delete_subject ...
@@ -133,23 +109,7 @@ class AuditEvent:
     trace: str = ""
     model: str = ""  # digest of the weights
     records: int = 0  # that were disclosed
-
-
-@dataclass(frozen=True, repr=False)
-class MacKey:
-    """A key of the chain and the name that records carry of it."""
-
-    name: str
-    secret: bytes
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """How far a file had come."""
-
-    file: str
-    seq: int
-    mac: str
+    detail: str = ""  # of what the service itself does: names of settings, keys and stores
 
 
 @dataclass(frozen=True)
@@ -157,92 +117,12 @@ class TrailOptions:
     """When files end, when checkpoints are due, how many records may wait for the disk."""
 
     file_bytes: int = 64_000_000
+    file_seconds: float = 24 * 3600  # retention removes whole files
     checkpoint_records: int = 1_000
     checkpoint_seconds: float = 60
     waiting: int = 10_000
     together: int = 256
     retry_seconds: float = 1
-
-
-def canonical(record: Mapping[str, Any]) -> bytes:
-    """Return the one way to write ``record``: sorted keys, no spaces, ASCII."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
-
-
-def mac_of(record: Mapping[str, Any], secret: bytes) -> str:
-    """Return the HMAC-SHA256 of ``record`` without its own ``mac``."""
-    signed = {name: value for name, value in record.items() if name != "mac"}
-    return hmac.new(secret, canonical(signed), hashlib.sha256).hexdigest()
-
-
-class _File:
-    """One file of the trail, held by a lock for as long as its writer lives."""
-
-    def __init__(self, folder: Path, key: MacKey) -> None:
-        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        self.name = f"audit-{now}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.path = folder / f"{self.name}{OPEN}"
-        self._key = key
-        made = folder / f"{self.name}.new"  # nobody looks for it before it is locked
-        self._fd = os.open(made, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.rename(made, self.path)
-        _sync_folder(folder)
-        self.bytes, self.seq, self.mac = 0, -1, NOTHING_BEFORE
-        self._durable = (0, -1, NOTHING_BEFORE)
-
-    def write(self, kind: Kind, content: Record) -> None:
-        record: Record = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "file": self.name,
-            "key": self._key.name,
-            "kind": kind.value,
-            "prev": self.mac,
-            "seq": self.seq + 1,
-            kind.value: content,
-        }
-        record["mac"] = mac_of(record, self._key.secret)
-        line = canonical(record) + b"\n"
-        if os.write(self._fd, line) != len(line):
-            raise OSError(errno.ENOSPC, "the disk took part of a record")
-        self.bytes, self.seq, self.mac = self.bytes + len(line), self.seq + 1, record["mac"]
-
-    def sync(self) -> None:
-        os.fdatasync(self._fd)
-        self._durable = (self.bytes, self.seq, self.mac)
-
-    def reached(self) -> Checkpoint:
-        return Checkpoint(self.name, self.seq, self.mac)
-
-    def end(self) -> None:
-        """Give the file its name for good."""
-        os.rename(self.path, self.path.with_suffix(CLOSED))
-        _sync_folder(self.path.parent)
-        os.close(self._fd)
-
-    def give_up(self) -> Checkpoint | None:
-        """Take back what was not acknowledged, if the disk lets us; say how far the file is good.
-
-        None where nothing was acknowledged, and nothing is left.
-        """
-        good, seq, mac = self._durable
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, good)
-            os.fdatasync(self._fd)
-        with contextlib.suppress(OSError):
-            if not good:
-                self.path.unlink()
-        with contextlib.suppress(OSError):
-            os.close(self._fd)
-        return Checkpoint(self.name, seq, mac) if good else None
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 Written = Future[None]
@@ -267,7 +147,7 @@ class AuditTrail:
         self._folder, self._key, self._tell = folder, key, tell
         self._options = options or TrailOptions()
         self._queue: queue.Queue[Waiting | None] = queue.Queue(self._options.waiting)
-        self._file: _File | None = None
+        self._file: AuditFile | None = None
         self._before: Record = {}  # how the file before ended
         self._told: tuple[float, int] = (time.monotonic(), 0)
         self._failed_at: float | None = None
@@ -353,7 +233,7 @@ class AuditTrail:
     def _append(self, batch: Sequence[tuple[Kind, Record]]) -> None:
         if self._failed_at is not None and time.monotonic() - self._failed_at < self._options.retry_seconds:
             raise OSError(errno.EAGAIN, "it failed a moment ago")
-        if self._file is not None and self._file.bytes >= self._options.file_bytes:
+        if self._file is not None and self._is_due(self._file):
             self._end_file()
         file = self._file = self._file or self._opened()
         for kind, content in batch:
@@ -362,11 +242,16 @@ class AuditTrail:
         self._failed_at = None
         self._checkpoint(len(batch))
 
-    def _opened(self) -> _File:
+    def _is_due(self, file: AuditFile) -> bool:
+        """Whether ``file`` has grown, or aged, enough to be ended."""
+        aged = time.monotonic() - file.began >= self._options.file_seconds
+        return aged or file.bytes >= self._options.file_bytes
+
+    def _opened(self) -> AuditFile:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = self._file = _File(self._folder, self._key)
+        file = self._file = AuditFile(self._folder, self._key)
         file.write(Kind.OPENED, {"before": self._before})
-        for left in _left_behind(self._folder):
+        for left in left_behind(self._folder):
             file.write(Kind.RECOVERED, left.content())
             file.sync()
             os.rename(left.path, left.path.with_suffix(CLOSED))
@@ -387,7 +272,7 @@ class AuditTrail:
             self._before = {"closed": asdict(file.reached())}
             self._deliver(file.reached())
 
-    def _give_up(self, file: _File | None) -> None:
+    def _give_up(self, file: AuditFile | None) -> None:
         self._file, self._failed_at = None, time.monotonic()
         if file is not None and (reached := file.give_up()):
             self._before = {"failed": asdict(reached)}
@@ -407,39 +292,3 @@ class AuditTrail:
             self._deliver(self._file.reached())
             since, records = time.monotonic(), 0
         self._told = (since, records)
-
-
-@dataclass(frozen=True)
-class _Left:
-    """A file that its writer did not close, and that no living process holds."""
-
-    path: Path
-
-    def content(self) -> Record:
-        """Say how far the file is whole, and what was torn off after that."""
-        whole, _, torn = self.path.read_bytes().rpartition(b"\n")
-        last = _parsed(whole.rpartition(b"\n")[2])
-        return {
-            "file": self.path.stem,
-            "seq": last.get("seq", -1),
-            "mac": last.get("mac", NOTHING_BEFORE),
-            "torn_bytes": len(torn),
-            "torn_sha256": hashlib.sha256(torn).hexdigest(),
-        }
-
-
-def _parsed(line: bytes) -> Record:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _left_behind(folder: Path) -> Iterator[_Left]:
-    """Yield the files that no living process holds, each held while it is looked at."""
-    for path in sorted(folder.glob(f"audit-*{OPEN}")):
-        with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as held:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists():  # no other process was faster
-                yield _Left(path)

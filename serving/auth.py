@@ -186,6 +186,11 @@ class FirebaseIdentity:
         self._believed = _Believed(self._rules.believed_tokens)
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="verify")
 
+    @property
+    def degraded(self) -> bool:
+        """Whether tokens are verified with certificates past their max-age."""
+        return self._certificates.stale
+
     async def identify(self, authorization: str | None) -> Caller:
         """Return who sends ``authorization``; raises Unauthenticated or IdentityUnavailable."""
         token = _token(authorization)

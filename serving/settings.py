@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, get_type_hints
 
 from serving.cores import cores
+from serving.retention import AUDIT_DAYS
 
 __all__ = ["Precision", "Profile", "Settings", "SettingsError"]
 
@@ -70,6 +71,7 @@ class Settings:
     certificates_url: str = ""  # instead of Google's, in the test profile
     master_keys_file: str = ""  # lines of name and key, readable by the owner alone
     state_folder: str = ""  # the audit trail and the durable store
+    audit_days: int = AUDIT_DAYS  # the trail and the reasons of emergencies are kept
     rate_address: int = 600  # requests a minute of one address, one caller, one tenant, per API worker
     rate_caller: int = 120
     rate_tenant: int = 1_200
@@ -101,6 +103,10 @@ class Settings:
             raise SettingsError(f"{_DEBUG} is on in production, where it logs what it is sent; unset it")
         if self.profile is Profile.PRODUCTION and not self.firebase_project:
             raise SettingsError("PAT_PROFILE=production needs PAT_FIREBASE_PROJECT, whose tokens it accepts")
+        if self.profile is Profile.PRODUCTION and self.audit_days < AUDIT_DAYS:
+            raise SettingsError(
+                f"PAT_AUDIT_DAYS: production keeps the audit trail for {AUDIT_DAYS} days or more"
+            )
         if self.guarded and not (self.master_keys_file and self.state_folder):
             raise SettingsError(
                 "PAT_FIREBASE_PROJECT needs PAT_MASTER_KEYS_FILE and PAT_STATE_FOLDER as well"
@@ -115,6 +121,10 @@ class Settings:
                 raise SettingsError(f"{_variable(name)}: expected a whole number of at least 1")
         if self.max_batch_size == 1:
             raise SettingsError("PAT_MAX_BATCH_SIZE: expected at least 2, for BentoML batches no less")
+
+    def facts(self) -> dict[str, str]:
+        """Return every setting by the name of its variable, as text."""
+        return {_variable(name): str(value) for name, value in vars(self).items()}
 
 
 def _variable(name: str) -> str:

@@ -152,7 +152,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 @dataclass(frozen=True)
 class Subject:
-    """A subject by pseudonym; an empty ``pseudonym`` is the tenant itself."""
+    """A subject by pseudonym."""
 
     tenant: str
     pseudonym: str
@@ -165,9 +165,18 @@ class Vault:
         self._store, self._wrapper = store, wrapper
         self._pepper = self._key(_SERVICE, _PEPPER)
 
+    @property
+    def current(self) -> str:
+        """Name of the master key that wraps from now on."""
+        return self._wrapper.current
+
     def subject(self, tenant: str, identifier: str) -> Subject:
         """Return the subject that a tenant calls ``identifier``."""
         return Subject(tenant, pseudonym(self._pepper, tenant, identifier))
+
+    def tenant(self, tenant: str) -> Subject:
+        """Return where a tenant's own things are; no subject has an empty identifier."""
+        return self.subject(tenant, "")
 
     def put(self, at: Subject, purpose: str, name: str, value: bytes, expires: float | None = None) -> None:
         """Seal and keep ``value``, durable when it returns."""

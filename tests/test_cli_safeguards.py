@@ -1,9 +1,13 @@
 """`pat keys` and `pat audit`: what an operator does beside the service."""
 
+import json
+
 import pytest
 
 import cli
-from serving.audit import AuditTrail, MacKey
+from serving.audit import AuditTrail
+from serving.audit_check import events
+from serving.audit_file import MacKey
 from serving.care import Care
 from serving.keys import MasterKeys
 from serving.policy import Relation
@@ -41,7 +45,23 @@ def test_a_new_master_key_on_top_takes_over_and_the_trail_stays_readable(state, 
     care = Care(Vault(SqliteStore(store_file(tmp_path)), MasterKeys.read(keys_file)))
     assert care.relation("clinic", "doctor", "anna") is Relation.CARE
     assert cli.main(["audit", "verify", *state]) == 0
-    assert capsys.readouterr().out == "3 records in 1 files, 0 faults\n"
+    assert capsys.readouterr().out.endswith(" files, 0 faults\n")
+    said = [record["event"] for record in events(audit_folder(tmp_path), {"verb": "rewrap_keys"})]
+    assert [(one["detail"], one["actor"]["roles"]) for one in said] == [("two", ["operator"])] * 2
+
+
+def test_who_reads_the_trail_stands_in_it_before_anything_is_shown(state, tmp_path, capsys):
+    assert cli.main(["audit", "search", *state, "verb=analyze"]) == 0
+    assert cli.main(["audit", "export", *state, "verb=analyze"]) == 0
+    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one.get("resourceType") for one in shown] == [None, "AuditEvent"]
+    reads = [record["event"] for record in events(audit_folder(tmp_path), {"verb": "search_audit"})]
+    assert [(one["records"], one["actor"]["uid"][:3]) for one in reads] == [(1, "os:")] * 2
+    folder = audit_folder(tmp_path)
+    folder.rename(tmp_path / "elsewhere")
+    folder.touch()
+    assert cli.main(["audit", "search", *state]) == 1
+    assert capsys.readouterr().out == ""
 
 
 def test_a_changed_trail_is_said_with_its_line_and_by_the_exit_status(state, tmp_path, capsys):

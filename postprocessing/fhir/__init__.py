@@ -5,6 +5,7 @@ The only room that imports fhir.resources, and only when the first resource is c
 
 from __future__ import annotations
 
+from postprocessing.fhir.audit_event import audit_bundle, audit_event
 from postprocessing.fhir.bundle import BundleTooLargeError, bundle
 from postprocessing.fhir.check import ConformanceError, Issue, check, warm
 from postprocessing.fhir.code_system import code_system
@@ -17,6 +18,8 @@ __all__ = [
     "BundleTooLargeError",
     "ConformanceError",
     "Issue",
+    "audit_bundle",
+    "audit_event",
     "bundle",
     "check",
     "code_system",

@@ -17,6 +17,8 @@ CALLERS = {role.value: Caller(f"u-{role}", "clinic", frozenset({role}), "me", 5,
 class Identity:
     """Believes a bearer token that is the name of a role."""
 
+    degraded = False
+
     async def identify(self, authorization):
         if authorization == "Bearer unavailable":
             raise IdentityUnavailable
@@ -62,7 +64,7 @@ def app():
             raise ZeroDivisionError
         try:
             if "subject" in asked and access:
-                access.about(asked["subject"])
+                await access.about(asked["subject"])
                 access.records, access.model = 3, "m" * 64
         except NotThere:
             await JSONResponse({}, 404)(scope, receive, send)
@@ -144,6 +146,9 @@ async def test_a_role_without_the_verb_is_refused(ask, trail, role, route):
         Verb.EXPORT_SUBJECT: {Role.PATIENT, Role.CLINICIAN},
         Verb.CHANGE_CARE: {Role.ADMIN},
         Verb.BREAK_GLASS: {Role.CLINICIAN},
+        Verb.SEARCH_AUDIT: {Role.ADMIN},
+        Verb.READ_DISCLOSURES: {Role.PATIENT, Role.ADMIN},
+        Verb.READ_STATUS: set(Role),
     }
     answer = await ask(route[1], who=role.value, method=route[0])
     assert answer.status_code == (200 if role in may[ROUTES[route]] else 403)
@@ -164,6 +169,22 @@ async def test_a_subject_that_is_not_there_and_one_that_is_not_allowed_look_alik
 async def test_an_emergency_is_marked(ask, trail):
     assert (await ask("/analyze?subject=urgent")).status_code == 200
     assert (trail.events[0].purpose, trail.events[0].reason) == (Purpose.EMERGENCY, "emergency")
+
+
+@pytest.mark.parametrize(
+    ("who", "path", "purpose"),
+    [
+        ("clinician", "/analyze", Purpose.TREATMENT),
+        ("service", "/analyze", Purpose.TREATMENT),
+        ("patient", "/analyze", Purpose.PATIENT_REQUEST),
+        ("admin", "/v1/subjects:delete", Purpose.OPERATIONS),
+        ("admin", "/v1/audit:search", Purpose.OPERATIONS),
+        ("patient", "/v1/subjects:disclosures", Purpose.PATIENT_REQUEST),
+    ],
+)
+async def test_a_record_says_what_for(ask, trail, who, path, purpose):
+    assert (await ask(path, who=who)).status_code == 200
+    assert trail.events[0].purpose == purpose
 
 
 async def test_certificates_that_are_not_at_hand_are_no_401(ask, trail):

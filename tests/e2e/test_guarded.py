@@ -25,7 +25,7 @@ SUBJECT = "anna-canary-1970"
 
 
 @contextlib.contextmanager
-def guarded(home, folder, **more):
+def guarded(home, folder, wait_ready=True, **more):
     """Serve with identity; yields what runs and the folder with keys and state."""
     keys = folder / "master.keys"
     if not keys.exists():
@@ -38,8 +38,9 @@ def guarded(home, folder, **more):
             "PAT_MASTER_KEYS_FILE": str(keys),
             "PAT_STATE_FOLDER": str(folder / "state"),
             "PAT_RATE_ADDRESS": "100000",
+            **more,
         }
-        with serve(home, settings, **more) as served:
+        with serve(home, settings, wait_ready=wait_ready) as served:
             yield served
 
 
@@ -173,7 +174,7 @@ def test_what_is_kept_of_a_subject_is_exported_and_deleted_by_the_subject(served
     own, whom = bearer(roles=["patient"], sid="p-own", sub="user-3"), {"subject": "p-own"}
     care.begin("clinic", "user-9", "p-own")
     held = asked(served, "/v1/subjects:export", whom, **own).json()["held"]
-    assert set(held["care"]) == {"user-9"}
+    assert [kept["uid"] for kept in held["care"].values()] == ["user-9"]
     assert asked(served, "/v1/subjects:delete", {"subject": "p-other"}, **own).status_code == 404
     assert asked(served, "/v1/subjects:export", whom, **bearer()).status_code == 404
     done = asked(served, "/v1/subjects:delete", whom, **own).json()
@@ -181,6 +182,72 @@ def test_what_is_kept_of_a_subject_is_exported_and_deleted_by_the_subject(served
     assert asked(served, "/v1/subjects:export", whom, **own).json()["held"] == {"care": {}, "emergency": {}}
     deletions = [(event["action"], event["outcome"], event["records"]) for event in recorded()]
     assert deletions.count(("D", 0, 1)) == 1
+
+
+def test_who_saw_a_subject_is_told_to_the_subject_and_to_the_admin_of_the_tenant(served, week, care):
+    own, admin = bearer(roles=["patient"], sid="p-seen", sub="user-4"), bearer(roles=["admin"], sub="boss")
+    care.begin("clinic", "user-1", "p-seen")
+    body, whom = {**week, "subject": "Patient/p-seen"}, {"subject": "p-seen"}
+    for headers in (bearer(), bearer(sub="stranger"), own):
+        asked(served, "/analyze_fhir", body, **headers)
+    for headers in (own, admin):
+        found = asked(served, "/v1/subjects:disclosures", whom, **headers).json()
+        analyses = [one for one in found["disclosures"] if one["verb"] == "analyze"]
+        assert [(one["uid"], one["purpose"]) for one in analyses] == [
+            ("user-1", "TREAT"),
+            ("user-4", "PATRQT"),
+        ]
+        assert not found["more"]
+    one = asked(served, "/v1/subjects:disclosures", {**whom, "limit": 1}, **own).json()
+    assert (len(one["disclosures"]), one["more"]) == (1, True)
+    assert asked(served, "/v1/subjects:disclosures", {"subject": "p-own"}, **own).status_code == 404
+    assert asked(served, "/v1/subjects:disclosures", whom, **bearer()).status_code == 403
+    other = bearer(roles=["admin"], tenant="other")
+    assert asked(served, "/v1/subjects:disclosures", whom, **other).json()["disclosures"] == []
+
+
+def test_the_admin_searches_the_trail_of_the_tenant_and_of_no_other(served, recorded):
+    admin = bearer(roles=["admin"], sub="boss")
+    asked(served, "/v1/subjects:delete", {"subject": "p"}, **bearer(roles=["researcher"], sub="curious"))
+    query = {"uid": "curious", "verb": "delete_subject", "outcome": 4, "since": "2026-11"}
+    [event] = asked(served, "/v1/audit:search", query, **admin).json()["events"]
+    assert (event["reason"], event["actor"]["tenant"]) == ("no_role", "clinic")
+    other = bearer(roles=["admin"], tenant="other", sub="boss-2")
+    assert asked(served, "/v1/audit:search", query, **other).json()["events"] == []
+    bundle = asked(served, "/v1/audit:search", query, **admin, Accept="application/fhir+json")
+    assert bundle.headers["content-type"] == "application/fhir+json"
+    assert bundle.json()["entry"][0]["resource"]["resourceType"] == "AuditEvent"
+    for wrong in ({"verb": "anything"}, {"since": "yesterday"}, {"outcome": 5}, {"limit": 0}, {"x": 1}):
+        assert asked(served, "/v1/audit:search", wrong, **admin).status_code == 422
+    assert [event["verb"] for event in recorded()].count("search_audit") == 8
+
+
+def test_reasons_of_emergencies_are_for_the_admin(served):
+    why = {"subject": "p-reason", "reason": "found unconscious in the garden", "minutes": 1}
+    assert asked(served, "/v1/emergencies", why, **bearer(sub="user-8")).status_code == 200
+    assert asked(served, "/v1/emergencies", method="GET", **bearer(sub="user-8")).status_code == 403
+    found = asked(served, "/v1/emergencies", method="GET", **bearer(roles=["admin"])).json()["emergencies"]
+    assert found[-1]["reason"] == why["reason"]
+    assert "p-reason" not in json.dumps(found)
+    assert {"since", "seconds", "uid", "subject", "reason"} == found[-1].keys()
+
+
+def test_the_status_says_what_is_in_use_and_what_is_degraded(served):
+    status = asked(served, "/v1/status", method="GET", **bearer(roles=["researcher"])).json()
+    assert (status["audit"], status["degraded"]) == ("writing", [])
+    assert status["model"]["checkpoint"].startswith("pat-s-demo:")
+
+
+def test_the_start_and_the_stop_of_the_service_and_changed_settings_are_recorded(home, tmp_path):
+    with guarded(home, tmp_path):
+        pass
+    with guarded(home, tmp_path, PAT_RATE_CALLER="119"):
+        pass
+    found = [record["event"] for record in events(audit_folder(tmp_path / "state"), {"purpose": "HSYSADMIN"})]
+    said = [(one["verb"], one["detail"]) for one in found]
+    assert said[:3] == [("start", ""), ("stop", ""), ("start", "")]
+    assert said[-1] == ("stop", "")
+    assert "PAT_RATE_CALLER" in dict(said)["change_settings"]
 
 
 @pytest.mark.parametrize("subject", ["", "a b", 7, None, "x" * 129])

@@ -17,14 +17,11 @@ from serving.audit import (
     AuditEvent,
     AuditTrail,
     AuditUnavailable,
-    Checkpoint,
-    MacKey,
     Outcome,
     TrailOptions,
-    canonical,
-    mac_of,
 )
 from serving.audit_check import events, verify
+from serving.audit_file import Checkpoint, MacKey, canonical, mac_of
 from tests.shared import ROOT
 
 KEY = MacKey("k1", b"x" * 32)
@@ -364,9 +361,22 @@ def test_the_trail_is_searched_by_field_and_time(tmp_path, told):
     assert found({"subject": "p1"}) == ["1", "3"]
     assert found({"actor.uid": "doctor-1"}) == ["1", "2"]
     assert found({"outcome": "4"}) == ["2"]
+    assert found({"outcome": "0", "actor.tenant": "clinic"}) == ["1"]
+    assert found({"actor.tenant": "clin"}) == []
     assert found({}, since="2999") == []
     assert found({}, until="2000") == []
     assert found({}, since="20", until="2999") == ["1", "2", "3"]
+
+
+def test_files_of_another_time_are_not_read(tmp_path, told):
+    [file] = written(tmp_path, told)
+    began = file.stem.split("-")[1]
+    os.utime(file, (0, 0))
+    assert list(events(tmp_path, {}, since="2000")) == []
+    os.utime(file)
+    assert len(list(events(tmp_path, {}, since="2000"))) == 5
+    assert list(events(tmp_path, {}, until=f"{began[:4]}-{began[4:6]}")) == []
+    assert len(list(events(tmp_path, {}, until="2999-01"))) == 5
 
 
 def test_an_event_says_nothing_that_it_was_not_given():

@@ -53,3 +53,28 @@ def test_the_reason_the_subject_and_who_cares_rest_nowhere_in_clear(care, tmp_pa
     assert b"anna" not in at_rest
     assert b"doctor" not in at_rest
     assert b"nurse" not in at_rest
+
+
+def test_why_the_glass_was_broken_is_kept_for_the_tenant_beyond_the_emergency_and_the_subject(care, vault):
+    care.declare(Emergency("clinic", "doctor", "p1"), "found unconscious", -1)
+    care.declare(Emergency("clinic", "nurse", "p2"), "fell from the stairs", 60)
+    care.declare(Emergency("other", "doctor", "p1"), "collapsed in the street", 60)
+    vault.shred(vault.subject("clinic", "p1"))
+    found = list(care.declared("clinic"))
+    assert [(one["uid"], one["reason"], one["seconds"]) for one in found] == [
+        ("doctor", "found unconscious", -1),
+        ("nurse", "fell from the stairs", 60),
+    ]
+    assert found[0]["subject"] == care.pseudonym("clinic", "p1")
+
+
+def test_reasons_go_when_their_time_is_over(vault):
+    care = Care(vault, reason_days=0)
+    care.declare(Emergency("clinic", "doctor", "p1"), "found unconscious", 60)
+    assert list(care.declared("clinic")) == []
+    assert care.relation("clinic", "doctor", "p1") is Relation.EMERGENCY
+
+
+def test_no_subject_stands_where_a_tenant_s_own_things_are(vault):
+    assert vault.tenant("clinic") != vault.tenant("other")
+    assert vault.tenant("clinic") != vault.subject("clinic", "clinic")

@@ -40,6 +40,7 @@ def test_values_are_read_with_their_type():
         ({**PRODUCTION, "PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({**PRODUCTION, "PAT_CERTIFICATES_URL": "http://x"}, "outside the test profile"),
         ({**PRODUCTION, "FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9099"}, "is set outside"),
+        ({**PRODUCTION, "PAT_AUDIT_DAYS": "2191"}, "2192 days or more"),
         ({"PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({"PAT_PORT": "many"}, "PAT_PORT: expected a whole number"),
         ({"PAT_PORT": "0"}, "PAT_PORT: expected a whole number of at least 1"),

@@ -1,0 +1,14 @@
+"""How long what is kept: the one place. What is older, serving/sweeper.py removes.
+
+audit trail                 AUDIT_DAYS, as 45 CFR 164.316(b)(2)(i) asks, by whole files
+reasons of emergencies      as long
+relations of care           until they are ended, or the subject is deleted
+emergencies                 for the time they were declared for
+recordings, results         not at all
+"""
+
+from __future__ import annotations
+
+__all__ = ["AUDIT_DAYS"]
+
+AUDIT_DAYS = 2_192  # six years, two leap days among them
