@@ -145,10 +145,11 @@ _DOORS: Mapping[str, _Door] = {
     "/schema.json": _Door("What BentoML's client reads", None, {_JSON: {"type": "object"}}),
     "/openapi.json": _Door("This document", None, {_JSON: {"type": "object"}}),
 }
-_RAW_ANSWERS: Mapping[str, Mapping[str, Json]] = {
+_ANSWERS: Mapping[str, Mapping[str, Json]] = {
     "/v1/recordings:analyze": {_JSON: _ref(Analysis), FHIR_JSON: _BUNDLE},
     "/v1/recordings:report": {_HTML: {"type": "string"}},
     "/v1/embed": {_JSON: _EMBEDDED, _OCTETS: _BINARY},
+    "/v1/audit:search": {_JSON: {"type": "object"}, FHIR_JSON: _BUNDLE},
 }
 
 
@@ -218,7 +219,7 @@ def _header(name: str, known: Sequence[str]) -> Json:
 
 def _responses(path: str, found: Json) -> Json:
     door, takes_body = _DOORS.get(path), path in HEADERS or "requestBody" in found
-    answers = door.answers if door else _RAW_ANSWERS.get(path, {_JSON: {"type": "object"}})
+    answers = door.answers if door else _ANSWERS.get(path, {_JSON: {"type": "object"}})
     content = {kind: {"schema": schema} for kind, schema in answers.items()}
     refusals = [*_REFUSALS, *(_REFUSED_BODIES if takes_body or (door and door.body) else ())]
     problem = {MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS.format(model="Problem")}}}

@@ -29,6 +29,9 @@ WITHOUT_SUBJECT: Mapping[tuple[str, str], Request] = {
     ("POST", "/embed"): {"json": {"weeks": [[0.0] * 18], "standardized": True}},
     ("POST", "/v1/embed"): {"content": bytes(4 * 18), "headers": READY},
     ("POST", "/v1/recordings:report"): _raw(),
+    ("POST", "/v1/audit:search"): {"json": {"uid": "user-7", "limit": 3}},
+    ("GET", "/v1/emergencies"): {},
+    ("GET", "/v1/status"): {},
     ("GET", "/schema.json"): {},
     ("GET", "/openapi.json"): {},
 }
@@ -37,6 +40,7 @@ OF_A_SUBJECT: Mapping[tuple[str, str], Callable[[str], Request]] = {
     ("POST", "/v1/recordings:analyze"): lambda subject: _raw(**FHIR, **{"X-PAT-Subject": subject}),
     ("POST", "/v1/subjects:delete"): lambda subject: {"json": {"subject": subject}},
     ("POST", "/v1/subjects:export"): lambda subject: {"json": {"subject": subject}},
+    ("POST", "/v1/subjects:disclosures"): lambda subject: {"json": {"subject": subject}},
     ("POST", "/v1/care:begin"): lambda subject: {"json": {"subject": subject, "uid": "user-7"}},
     ("POST", "/v1/care:end"): lambda subject: {"json": {"subject": subject, "uid": "user-7"}},
     ("POST", "/v1/emergencies"): lambda subject: {"json": {"subject": subject, "reason": REASON}},
