@@ -102,7 +102,7 @@ class Settings:
 
     @property
     def emulated(self) -> bool:
-        """Whether tokens of a Firebase emulator, which nobody signs, are believed; in the test profile alone."""
+        """Whether the unsigned tokens of a Firebase emulator are believed: in the test profile alone."""
         return self.profile is Profile.TEST and bool(os.environ.get(_EMULATOR))
 
     def check(self, environ: Mapping[str, str]) -> None:
