@@ -141,7 +141,8 @@ class BearerIdentity:
         self._verifiers = {verifier.issuer: verifier for verifier in verifiers}
         self._form = _SIGNED if all(of.signed for of in self._verifiers.values()) else _UNSIGNED
         self._believed: Believed[Caller] = Believed(self._rules.believed_tokens)
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="verify")
+        # each has threads of its own, so that none waits for the keys of another
+        self._pools = {issuer: ThreadPoolExecutor(2, "verify") for issuer in self._verifiers}
 
     @property
     def degraded(self) -> bool:
@@ -154,9 +155,9 @@ class BearerIdentity:
         digest = hashlib.sha256(token.encode()).hexdigest()
         if caller := self._believed.get(digest):
             return caller
-        verified = await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._verified, token, digest[:16]
-        )
+        verifier = self._responsible(token)
+        pool = self._pools[verifier.issuer]
+        verified = await asyncio.get_running_loop().run_in_executor(pool, verifier.verify, token, digest[:16])
         seconds = min(verified.ends - time.time(), self._rules.believed_seconds)
         self._believed.put(digest, verified.caller, seconds)
         return verified.caller
@@ -166,11 +167,12 @@ class BearerIdentity:
         if self._standing is not None:
             await self._standing.confirm(caller)
 
-    def _verified(self, token: str, digest: str) -> Verified:
+    def _responsible(self, token: str) -> Verifier:
+        """Return who verifies tokens of the issuer that ``token`` names."""
         verifier = self._verifiers.get(_issuer(token))
         if verifier is None:
             raise Unauthenticated("issuer")
-        return verifier.verify(token, digest)
+        return verifier
 
 
 def _token(authorization: str | None, form: re.Pattern[str]) -> str:

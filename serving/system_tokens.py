@@ -95,7 +95,7 @@ class SystemTokens:
         name = f"{algorithm} {key_id}"
         self._keys.expect(name)
         if not (published := self._keys.current().keys):
-            raise IdentityUnavailable
+            raise IdentityUnavailable("keys")
         if name not in published:
             raise Unauthenticated("key")
         return published[name]

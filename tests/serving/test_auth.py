@@ -337,7 +337,7 @@ async def test_a_verified_token_is_believed_for_a_while_and_never_beyond_its_end
     identity = people(certificates, Rules(skew_seconds=0))
     text = token(exp=int(time.time()) + 2)
     first = await who(identity, text)
-    monkeypatch.setattr(identity, "_verified", None)
+    monkeypatch.setattr(identity, "_responsible", None)
     assert await who(identity, text) is first
     monkeypatch.undo()
     await asyncio.sleep(3.1)

@@ -429,7 +429,7 @@ async def test_where_systems_have_an_issuer_no_person_has_the_role_service(both)
 async def test_a_token_of_a_system_is_believed_for_a_while(both, monkeypatch):
     text = access_token()
     first = await who(both, text)
-    monkeypatch.setattr(both, "_verified", None)
+    monkeypatch.setattr(both, "_responsible", None)
     assert await who(both, text) is first
 
 
