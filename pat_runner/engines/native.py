@@ -2,8 +2,8 @@
 
 The library is built when this package is installed where there is a C compiler; without it the engine is
 unavailable and nothing else is missing. Which instruction set it uses is decided on the processor it runs on.
-A week alone is shared out among all threads, layer by layer; of as many weeks as threads or more each is
-computed by one.
+Each thread computes weeks of its own while there are as many as threads; what remains is shared out among all
+of them, layer by layer, and so is a week alone.
 """
 
 from __future__ import annotations
@@ -191,9 +191,9 @@ class NativeEngine:
     def run(self, weeks: Floats, want: Want) -> EngineOutput:
         """Encode standardised ``weeks`` (N, T)."""
         weeks = np.ascontiguousarray(weeks, np.float32)
-        if self._threads > 1 and len(weeks) >= self._threads:
-            return joined(list(self._pool.map(partial(self._week, parts=1, want=want), weeks)))
-        return joined([self._week(week, parts=self._threads, want=want) for week in weeks])
+        even = len(weeks) - len(weeks) % self._threads if self._threads > 1 else 0
+        found = list(self._pool.map(partial(self._week, parts=1, want=want), weeks[:even]))
+        return joined(found + [self._week(week, parts=self._threads, want=want) for week in weeks[even:]])
 
     def _week(self, week: Floats, *, parts: int, want: Want) -> EngineOutput:
         space = self._space(self._config.patches(len(week)), parts)
