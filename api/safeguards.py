@@ -18,8 +18,9 @@ from serving.deletion import Registry, VaultHolder
 from serving.keys import MasterKeys
 from serving.rates import Rates
 from serving.settings import Settings
-from serving.state import audit_folder, audit_keys, store_file
-from serving.store import SqliteStore, Store, Vault
+from serving.shared_rates import SharedWindows
+from serving.state import audit_folder, audit_keys, open_store, shared_rates
+from serving.store import Store, Vault
 from serving.sweeper import AuditFiles, Expired, Sweeper
 
 __all__ = ["build"]
@@ -34,28 +35,36 @@ def build(settings: Settings) -> Safeguards:
     A trail that cannot be written yet is no error here: the service is not ready until it can.
     """
     state, keys = Path(settings.state_folder), MasterKeys.read(Path(settings.master_keys_file))
+    store = open_store(settings)  # first: while it does not answer, nothing else has begun
+    vault = Vault(store, keys)
     name, secret = next(iter(audit_keys(keys).items()))
     folder = audit_folder(state)
     trail = AuditTrail(folder, MacKey(name, secret), _tell)
     trail.start()
-    store = SqliteStore(store_file(state))
     _announce(trail, store, settings.facts() | {lifecycle.KEY: keys.current}, secret)
     client = httpx.Client(timeout=_CERTIFICATE_SECONDS)
     identity = FirebaseIdentity(
         settings.firebase_project, Certificates(client, settings.certificates_url or GOOGLE)
     )
-    vault = Vault(store, keys)
     registry = Registry(vault, [VaultHolder(vault, purpose) for purpose in HELD])
-    rates = Rates(
-        {
-            "address": settings.rate_address,
-            "caller": settings.rate_caller,
-            "tenant": settings.rate_tenant,
-        }
-    )
     sweeper = Sweeper(trail, [AuditFiles(trail, folder, settings.audit_days), Expired(store)])
     sweeper.start()
-    return Safeguards(identity, trail, Care(vault, settings.audit_days), registry, folder, sweeper, rates)
+    rates, care = _rates(settings, keys), Care(vault, settings.audit_days)
+    return Safeguards(identity, trail, care, registry, folder, sweeper, rates, store)
+
+
+def _rates(settings: Settings, keys: MasterKeys) -> Rates:
+    """Return what counts requests, together with other processes where they have a place for it."""
+    most = {
+        "address": settings.rate_address,
+        "caller": settings.rate_caller,
+        "tenant": settings.rate_tenant,
+        "failure": settings.rate_failure,
+        "emergency": settings.rate_emergency,
+    }
+    if (address := shared_rates(settings)) is None:
+        return Rates(most)
+    return Rates(most, SharedWindows(address, next(iter(keys.derived("rates").values()))))
 
 
 def _announce(trail: AuditTrail, store: Store, facts: Mapping[str, str], secret: bytes) -> None:

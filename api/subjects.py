@@ -18,6 +18,7 @@ from api.guard import Access, current_access
 from api.problems import answer, problem
 from serving.care import Care, Emergency
 from serving.deletion import Registry
+from serving.rates import Rates, TooOften
 
 __all__ = ["Identifier", "Strict", "SubjectRequest", "of_subject", "router"]
 
@@ -59,6 +60,11 @@ def _care() -> Care:
 def _registry() -> Registry:
     service: Any = bentoml.get_current_service()
     return service.safeguards.registry  # type: ignore[no-any-return]  # same
+
+
+def _rates() -> Rates:
+    service: Any = bentoml.get_current_service()
+    return service.safeguards.rates  # type: ignore[no-any-return]  # same
 
 
 Work = Callable[[Access, str], Awaitable[dict[str, Any]]]
@@ -129,6 +135,8 @@ async def declare_emergency(body: EmergencyRequest) -> Response:
 
     async def work(access: Access, subject: str) -> dict[str, Any]:
         declared = Emergency(access.caller.tenant, access.caller.uid, subject)
+        if many := await _rates().refusal("emergency", f"{declared.tenant}/{declared.uid}"):
+            raise TooOften(many)
         await asyncio.to_thread(_care().declare, declared, body.reason, body.minutes * 60)
         access.decision = replace(access.decision, emergency=True, reason="emergency_declared")
         log.warning("glass broken for %d minutes; the audit trail says by whom", body.minutes)

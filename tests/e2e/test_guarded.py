@@ -38,6 +38,7 @@ def guarded(home, folder, wait_ready=True, **more):
             "PAT_MASTER_KEYS_FILE": str(keys),
             "PAT_STATE_FOLDER": str(folder / "state"),
             "PAT_RATE_ADDRESS": "100000",
+            "PAT_RATE_FAILURE": "100000",
             **more,
         }
         with serve(home, settings, wait_ready=wait_ready) as served:
