@@ -6,7 +6,7 @@ export BENTOML_HOME ?= $(CURDIR)/.bentoml
 export BENTOML_DO_NOT_TRACK := True
 WEIGHTS := models/weights/pat-s-demo
 
-.PHONY: setup weights demo serve test test-slow bench bench-peers fuzz check validate dictionary format build pretrain examples clean
+.PHONY: setup weights demo serve test test-slow bench bench-peers fuzz check sbom audit-dependencies validate dictionary format build pretrain examples clean
 
 setup: $(VENV)/.installed ## make ./.venv with `pat` in it
 
@@ -41,11 +41,24 @@ bench-peers: setup ## what users could pick instead, each in an environment of i
 fuzz: setup ## 20,000 damaged copies of every example file; results in docs/fuzz-results.md
 	$(BIN)/python -m tests.fuzz.readers --copies 20000 --results docs/fuzz-results.md
 
-check: setup ## style, types and who may import whom
+check: setup ## style, types, who may import whom, and what must not be written
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r api models pat_runner postprocessing preprocessing serving training service.py cli.py
+	$(BIN)/pytest -q --no-cov tests/security/test_forbidden.py tests/security/test_secrets.py
+
+AUDIT := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -c constraints-dev.txt -e '.[audit]'
+
+sbom: setup ## write what is installed to out/sbom.json, as CycloneDX
+	$(AUDIT)
+	@mkdir -p out
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --of JSON -o out/sbom.json
+
+audit-dependencies: setup ## compare the pins with known vulnerabilities (needs a network, so CI without one leaves it out)
+	$(AUDIT)
+	$(BIN)/pip-audit --strict --disable-pip --no-deps -r constraints.txt -r constraints-dev.txt
 
 validate: setup ## compare every metric with the vendors' and published values; results in validation/results
 	$(BIN)/python -m validation

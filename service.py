@@ -13,7 +13,7 @@ import bentoml
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from api import dispatch
+from api import dispatch, paths
 from api.mounted import Mounted
 from api.problems import ForeignErrors, answer, problem
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
@@ -28,6 +28,7 @@ from pat_runner.runner import Runner
 from serving import logs
 from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, Door, JsonOnly, LoopbackOnly
+from serving.revocation import CredentialsUnusable
 from serving.settings import Settings
 from serving.state import check_redis
 from serving.store import StoreUnavailable
@@ -36,6 +37,7 @@ SETTINGS = Settings.from_environment()  # BentoML's decorators need limits, work
 log = logging.getLogger("pat.service")
 logs.protect()
 dispatch.install()
+paths.install()
 
 _ENGINE = EngineOptions(SETTINGS.engine, SETTINGS.precision.value, SETTINGS.runner_threads)
 _ONE_THREAD = [  # numpy's libraries: the threads of this server are counted in Settings
@@ -179,7 +181,7 @@ class PatService:
 
         try:
             _SAFEGUARDS["safeguards"] = safeguards.build(SETTINGS)
-        except (StoreUnavailable, Unreadable) as error:
+        except (CredentialsUnusable, StoreUnavailable, Unreadable) as error:
             log.error("no safeguards: %s", error)  # noqa: TRY400  # the cause is said, a trace adds nothing
             if isinstance(error, StoreUnavailable):
                 self._later(self._safeguarded)

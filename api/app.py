@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from api import accounts, status, subjects, v1
+from api.openapi import Description
 from api.problems import problem
 
 __all__ = ["build"]
@@ -18,6 +19,7 @@ def build() -> FastAPI:
     app.include_router(subjects.router)
     app.include_router(accounts.router)
     app.include_router(status.router)
+    app.add_api_route("/openapi.json", Description(app).answer, include_in_schema=False)
     app.add_api_route("/", _closed, include_in_schema=False)
     return app
 

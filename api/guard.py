@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from opentelemetry.trace import get_current_span
+from prometheus_client import CollectorRegistry
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,10 +26,11 @@ from serving import lifecycle
 from serving.audit import Action, Actor, AuditEvent, AuditUnavailable, Outcome, Purpose
 from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
 from serving.deletion import Registry
-from serving.policy import Decision, NotThere, Relation, Verb, decide, may_begin
+from serving.policy import CONFIRMED, Decision, NotThere, Relation, Verb, decide, may_begin
 from serving.rates import CountUnavailable, Rates, TooOften, Verdict
 from serving.store import Store, answers
 from serving.sweeper import Sweeper
+from serving.telemetry import SafeguardTelemetry
 
 __all__ = ["CLOSED", "PUBLIC", "ROUTES", "Access", "Guard", "Safeguards", "current_access"]
 
@@ -50,6 +52,7 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("POST", "/v1/subjects:disclosures"): Verb.READ_DISCLOSURES,
     ("GET", "/v1/status"): Verb.READ_STATUS,
     ("GET", "/schema.json"): Verb.READ_SCHEMA,
+    ("GET", "/openapi.json"): Verb.READ_SCHEMA,
 }
 PUBLIC = frozenset({"/livez", "/readyz", "/healthz"})  # say nothing of anybody
 CLOSED = frozenset({"/", "/metrics", "/docs.json"})  # what BentoML adds; /metrics has a listener of its own
@@ -86,6 +89,10 @@ class Identity(Protocol):
 
     async def identify(self, authorization: str | None) -> Caller:
         """Return the caller; raises Unauthenticated or IdentityUnavailable."""
+        ...
+
+    async def confirm(self, caller: Caller) -> None:
+        """Return if the caller's sign-in still holds; raises as ``identify`` does."""
         ...
 
 
@@ -136,6 +143,9 @@ class Safeguards:
     registry: Registry | None = None
     audit_folder: Path | None = None
     sweeper: Sweeper | None = None
+    telemetry: SafeguardTelemetry = field(  # to nobody, unless it is told to whom
+        default_factory=lambda: SafeguardTelemetry(CollectorRegistry())
+    )
     rates: Rates = field(default_factory=lambda: Rates(RATES))
     store: Store | None = None
 
@@ -219,6 +229,7 @@ class Guard:
             await problem(503, "safeguards_unavailable", why)(scope, receive, send)
             return
         if not safeguards.able:  # nothing is done, least of all a deletion, that could not be recorded
+            safeguards.telemetry.unrecorded()
             await _unrecorded()(scope, receive, send)
             return
         await _Answered(self.app, safeguards, scope).run(receive, send)
@@ -244,9 +255,11 @@ class _Answered:
         try:
             refusal = await self._refusal()
         except Unauthenticated as error:
+            self._safeguards.telemetry.unidentified(error.reason)
             refusal = await self._unidentified(error)
         except IdentityUnavailable as error:
-            refusal = (problem(503, "identity_unavailable", str(error)), "certificates")
+            self._safeguards.telemetry.unidentified(error.reason)
+            refusal = (problem(503, "identity_unavailable", str(error)), error.reason)
         if refusal is not None:
             await self._recorded(refusal[0], receive, send, refusal[1])
             return
@@ -281,6 +294,8 @@ class _Answered:
         self._access = Access(self._verb, caller, self._safeguards.subjects)
         decision = may_begin(caller, self._verb)
         if decision.allowed:
+            if self._verb in CONFIRMED:
+                await self._safeguards.identity.confirm(caller)
             return None
         self._access.decision = decision
         return problem(403, "forbidden", "your role does not include this"), decision.reason
@@ -302,6 +317,7 @@ class _Answered:
                 await self.write(500, "aborted")
             raise
         if held.refused is not None:
+            self._safeguards.telemetry.unrecorded()
             await held.refused(self._scope, receive, send)
 
     def with_headers(self, message: Message) -> Message:

@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from api.guard import Access, current_access
+from api.guard import Access, Safeguards, current_access
 from api.problems import answer, problem
 from serving.care import Care, Emergency
 from serving.deletion import Registry
@@ -52,14 +52,19 @@ class EmergencyRequest(SubjectRequest):
     minutes: Annotated[int, Field(ge=1, le=240)] = 60
 
 
-def _care() -> Care:
+def _safeguards() -> Safeguards:
     service: Any = bentoml.get_current_service()
-    return service.safeguards.subjects  # type: ignore[no-any-return]  # BentoML does not type its services
+    return service.safeguards  # type: ignore[no-any-return]  # BentoML does not type its services
+
+
+def _care() -> Care:
+    return _safeguards().subjects  # type: ignore[return-value]  # what serves is no other
 
 
 def _registry() -> Registry:
-    service: Any = bentoml.get_current_service()
-    return service.safeguards.registry  # type: ignore[no-any-return]  # same
+    registry = _safeguards().registry
+    assert registry is not None  # noqa: S101  # what serves has one
+    return registry
 
 
 def _rates() -> Rates:
@@ -139,6 +144,7 @@ async def declare_emergency(body: EmergencyRequest) -> Response:
             raise TooOften(many)
         await asyncio.to_thread(_care().declare, declared, body.reason, body.minutes * 60)
         access.decision = replace(access.decision, emergency=True, reason="emergency_declared")
+        _safeguards().telemetry.emergency()
         log.warning("glass broken for %d minutes; the audit trail says by whom", body.minutes)
         return {"minutes": body.minutes}
 

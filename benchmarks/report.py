@@ -2,6 +2,8 @@
 
     python -m benchmarks.report
 
+What ends in ``_avx2`` was measured on another machine, and is kept beside what the last one measured.
+
 Plots need the extra ``bench``; without it the tables are written and the plots stay as they are.
 """
 
@@ -63,8 +65,8 @@ def _measured(part: str, make: Callable[[Any], str]) -> str:
     return f"{_circumstances(document)}\n\n{make(document['measured'])}"
 
 
-def _encoder(batch: int) -> str:
-    return _measured(f"encoder{batch}", _of_batch)
+def _encoder(part: str) -> str:
+    return _measured(part, _of_batch)
 
 
 def _of_batch(cells: list[Document]) -> str:
@@ -104,7 +106,7 @@ def _memory(cells: list[Document], size: str) -> dict[str, float]:
     }
 
 
-def _service() -> str:
+def _service(part: str) -> str:
     def make(measured: Document) -> str:
         header = (
             "server",
@@ -136,7 +138,7 @@ def _service() -> str:
         )
         return f"{measured['size']}, one week a request.\n\n{_table(header, rows)}\n\n{said}"
 
-    return _measured("service", make)
+    return _measured(part, make)
 
 
 def _safeguards() -> str:
@@ -191,8 +193,10 @@ def _preprocessing() -> str:
 
 
 _TABLES = {
-    **{f"encoder{batch}": partial(_encoder, batch) for batch in BATCHES},
-    "service": _service,
+    **{
+        part: partial(_encoder, part) for part in (*(f"encoder{batch}" for batch in BATCHES), "encoder1_avx2")
+    },
+    **{part: partial(_service, part) for part in ("service", "service_avx2")},
     "safeguards": _safeguards,
     "cold": _cold,
     "growth": _growth,

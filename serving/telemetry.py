@@ -1,4 +1,4 @@
-"""What Prometheus is told of the runner's batches: weeks, never whose.
+"""What Prometheus is told of the runner's batches and of the safeguards: numbers, never whose.
 
 Every process of a server writes to files of its own, which the entry's ``/metrics`` adds up; a queue is the
 sum over the runners that live.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prometheus_client import REGISTRY, CollectorRegistry, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["BatchTelemetry"]
+__all__ = ["BatchTelemetry", "SafeguardTelemetry"]
 
 _WEEKS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -47,3 +47,28 @@ class BatchTelemetry:
     def ended(self, seconds: float) -> None:
         """Say how long a batch took."""
         self._seconds.observe(seconds)
+
+
+class SafeguardTelemetry:
+    """What an operator must hear of: each of these is worth an alert."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._unidentified = Counter(
+            "pat_auth_failures", "Requests of callers who were not identified", ["reason"], registry=registry
+        )
+        self._emergencies = Counter("pat_break_glass", "Emergencies that were declared", registry=registry)
+        self._unrecorded = Counter(
+            "pat_audit_write_failures", "Answers withheld because they were not recorded", registry=registry
+        )
+
+    def unidentified(self, reason: str) -> None:
+        """Say that a caller was not identified; ``reason`` is one of our own words."""
+        self._unidentified.labels(reason).inc()
+
+    def emergency(self) -> None:
+        """Say that a glass was broken."""
+        self._emergencies.inc()
+
+    def unrecorded(self) -> None:
+        """Say that an answer was withheld."""
+        self._unrecorded.inc()

@@ -2,23 +2,26 @@
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from starlette.responses import JSONResponse, StreamingResponse
 
 from api.guard import CLOSED, PUBLIC, RATES, ROUTES, Guard, Safeguards, current_access
 from serving.audit import Action, AuditUnavailable, Outcome, Purpose
 from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
-from serving.policy import NotThere, Relation, Verb
+from serving.policy import CONFIRMED, POLICY, NotThere, Relation, Verb
 from serving.rates import CountUnavailable, Rates
 from serving.store import StoreUnavailable
+from serving.telemetry import SafeguardTelemetry
 
 SECRET = "an embedding"
 CALLERS = {role.value: Caller(f"u-{role}", "clinic", frozenset({role}), "me", 5, "t" * 16) for role in Role}
 
 
 class Identity:
-    """Believes a bearer token that is the name of a role."""
+    """Believes a bearer token that is the name of a role; ``gone`` is what has become of the sign-in."""
 
     degraded = False
+    gone = None
 
     async def identify(self, authorization):
         if authorization == "Bearer unavailable":
@@ -27,6 +30,10 @@ class Identity:
         if caller is None:
             raise Unauthenticated("no_token" if authorization is None else "invalid")
         return caller
+
+    async def confirm(self, caller):
+        if self.gone is not None:
+            raise self.gone
 
 
 class Trail:
@@ -155,6 +162,37 @@ async def test_a_role_without_the_verb_is_refused(ask, trail, role, route):
     assert answer.status_code == (200 if role in may[ROUTES[route]] else 403)
     assert len(trail.events) == 1
     assert trail.events[0].reason == ("http_200" if answer.status_code == 200 else "no_role")
+
+
+@pytest.mark.parametrize("route", [route for route, verb in ROUTES.items() if verb in CONFIRMED])
+@pytest.mark.parametrize(
+    ("gone", "status", "outcome"),
+    [
+        (Unauthenticated("revoked"), 401, Outcome.REFUSED),
+        (IdentityUnavailable("revocation"), 503, Outcome.FAILED),
+    ],
+)
+async def test_what_cannot_be_taken_back_is_refused_unless_the_sign_in_still_holds(
+    app, trail, route, gone, status, outcome
+):
+    identity = Identity()
+    identity.gone = gone
+    guard = Guard(app, {"safeguards": Safeguards(identity, trail, Subjects())})
+    role = next(role for role in POLICY[ROUTES[route]])
+    transport = httpx.ASGITransport(guard)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        headers = {"Authorization": f"Bearer {role}"}
+        answer = await client.request(route[0], route[1], headers=headers)
+        read = await client.get("/schema.json", headers=headers)
+    assert (answer.status_code, read.status_code) == (status, 200)
+    assert SECRET not in answer.text
+    event = trail.events[0]
+    assert (event.outcome, event.reason, event.actor.uid) == (outcome, gone.reason, f"u-{role}")
+
+
+def test_everything_that_deletes_exports_or_is_an_admin_s_needs_a_sign_in_that_holds():
+    admins = {verb for verb, rule in POLICY.items() if Role.ADMIN in rule and len(rule) < len(Role)}
+    assert admins | {Verb.DELETE_SUBJECT, Verb.EXPORT_SUBJECT, Verb.BREAK_GLASS} <= CONFIRMED
 
 
 async def test_a_subject_that_is_not_there_and_one_that_is_not_allowed_look_alike(ask, trail):
@@ -319,6 +357,26 @@ async def test_nothing_is_answered_before_the_safeguards_stand(app):
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         assert (await client.post("/analyze")).status_code == 503
         assert (await client.get("/livez")).status_code == 200
+
+
+async def test_what_an_operator_must_hear_of_is_counted_without_saying_of_whom(app, trail):
+    registry = CollectorRegistry()
+    at = Safeguards(Identity(), trail, Subjects(), telemetry=SafeguardTelemetry(registry))
+    transport = httpx.ASGITransport(Guard(app, {"safeguards": at}), client=("10.0.0.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for who in ("", "nobody", "unavailable", "clinician"):
+            await client.post("/analyze", headers={"Authorization": f"Bearer {who}"} if who else {})
+        trail.broken = True
+        await client.post("/analyze", headers={"Authorization": "Bearer clinician"})
+        trail.broken, trail.healthy = False, False
+        await client.post("/analyze", headers={"Authorization": "Bearer clinician"})
+
+    def count(name, **labels):
+        return registry.get_sample_value(f"pat_{name}_total", labels)
+
+    reasons = ("no_token", "invalid", "certificates")
+    assert [count("auth_failures", reason=reason) for reason in reasons] == [1, 1, 1]
+    assert count("audit_write_failures") == 2
 
 
 def test_outside_a_guarded_request_there_is_no_access():

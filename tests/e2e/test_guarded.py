@@ -1,6 +1,5 @@
 """The served process with identity on: real tokens, one record per request, nothing disclosed unrecorded."""
 
-import contextlib
 import json
 import time
 
@@ -14,35 +13,15 @@ import cli
 from api.guard import CLOSED, ROUTES
 from serving.audit_check import checkpoints, events, verify
 from serving.care import Care
-from serving.keys import MasterKeys, new_line
+from serving.keys import MasterKeys
 from serving.state import audit_folder, audit_keys, store_file
 from serving.store import SqliteStore, Vault
-from tests.e2e.server import serve, wait
-from tests.serving.signed import PROJECT, certificate_endpoint, token
+from tests.e2e.guarded import asked, bearer, guarded
+from tests.e2e.server import wait
+from tests.serving.signed import token
 
 pytestmark = pytest.mark.e2e
 SUBJECT = "anna-canary-1970"
-
-
-@contextlib.contextmanager
-def guarded(home, folder, wait_ready=True, **more):
-    """Serve with identity; yields what runs and the folder with keys and state."""
-    keys = folder / "master.keys"
-    if not keys.exists():
-        keys.write_text(new_line("one"))
-        keys.chmod(0o400)
-    with certificate_endpoint() as endpoint:
-        settings = {
-            "PAT_FIREBASE_PROJECT": PROJECT,
-            "PAT_CERTIFICATES_URL": endpoint.url,
-            "PAT_MASTER_KEYS_FILE": str(keys),
-            "PAT_STATE_FOLDER": str(folder / "state"),
-            "PAT_RATE_ADDRESS": "100000",
-            "PAT_RATE_FAILURE": "100000",
-            **more,
-        }
-        with serve(home, settings, wait_ready=wait_ready) as served:
-            yield served
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +50,6 @@ def recorded(folder):
     """What was recorded since the test began."""
     before = len(list(events(audit_folder(folder / "state"), {})))
     return lambda: [record["event"] for record in events(audit_folder(folder / "state"), {})][before:]
-
-
-def bearer(**changes):
-    return {"Authorization": f"Bearer {token(**changes)}"}
-
-
-def asked(served, path, body=None, method="POST", **headers):
-    with served.client() as client:
-        return client.request(method, path, json=body, headers=headers)
 
 
 @pytest.mark.parametrize("route", [*ROUTES, *(("GET", path) for path in sorted(CLOSED)), ("GET", "/nothing")])
@@ -175,7 +145,7 @@ def test_what_is_kept_of_a_subject_is_exported_and_deleted_by_the_subject(served
     own, whom = bearer(roles=["patient"], sid="p-own", sub="user-3"), {"subject": "p-own"}
     care.begin("clinic", "user-9", "p-own")
     held = asked(served, "/v1/subjects:export", whom, **own).json()["held"]
-    assert set(held["care"]) == {"user-9"}
+    assert [kept["uid"] for kept in held["care"].values()] == ["user-9"]
     assert asked(served, "/v1/subjects:delete", {"subject": "p-other"}, **own).status_code == 404
     assert asked(served, "/v1/subjects:export", whom, **bearer()).status_code == 404
     done = asked(served, "/v1/subjects:delete", whom, **own).json()
@@ -242,7 +212,7 @@ def test_the_status_says_what_is_in_use_and_what_is_degraded(served):
 def test_the_start_and_the_stop_of_the_service_and_changed_settings_are_recorded(home, tmp_path):
     with guarded(home, tmp_path):
         pass
-    with guarded(home, tmp_path, PAT_RATE_CALLER="119"):
+    with guarded(home, tmp_path, {"PAT_RATE_CALLER": "119"}):
         pass
     found = [record["event"] for record in events(audit_folder(tmp_path / "state"), {"purpose": "HSYSADMIN"})]
     said = [(one["verb"], one["detail"]) for one in found]

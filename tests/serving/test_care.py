@@ -45,11 +45,14 @@ def test_care_goes_before_emergency_and_both_go_with_the_key(care, vault):
     assert care.relation("clinic", "doctor", "p1") is Relation.NONE
 
 
-def test_the_reason_and_the_subject_rest_nowhere_in_clear(care, tmp_path):
+def test_the_reason_the_subject_and_who_cares_rest_nowhere_in_clear(care, tmp_path):
     care.declare(Emergency("clinic", "doctor", "anna-1970"), "found unconscious", 60)
+    care.begin("clinic", "nurse", "anna-1970")
     at_rest = b"".join(path.read_bytes() for path in tmp_path.glob("pat.sqlite*"))
     assert b"unconscious" not in at_rest
     assert b"anna" not in at_rest
+    assert b"doctor" not in at_rest
+    assert b"nurse" not in at_rest
 
 
 def test_why_the_glass_was_broken_is_kept_for_the_tenant_beyond_the_emergency_and_the_subject(care, vault):

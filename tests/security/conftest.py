@@ -1,0 +1,76 @@
+"""One guarded service for the suites that ask it for everything, and a count of what they asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.guard import PUBLIC
+from serving.audit_check import checkpoints, events, verify
+from serving.care import Care
+from serving.keys import MasterKeys
+from serving.state import audit_folder, audit_keys, store_file
+from serving.store import SqliteStore, Vault
+from tests.e2e.conftest import home, week
+from tests.e2e.server import Served
+from tests.e2e.test_guarded import guarded
+
+__all__ = ["home", "week"]
+
+UNLIMITED = dict.fromkeys(
+    ("PAT_RATE_ADDRESS", "PAT_RATE_FAILURE", "PAT_RATE_CALLER", "PAT_RATE_TENANT"), "1000000"
+)
+
+
+@dataclass
+class Asked:
+    """A guarded service, asked through one client that counts."""
+
+    served: Served
+    folder: Path
+    sent: int = 0
+
+    def __post_init__(self):
+        self.client = self.served.client(event_hooks={"request": [self._count]})
+
+    def _count(self, request: httpx.Request) -> None:
+        self.sent += request.url.path not in PUBLIC
+
+    def __call__(self, method, path, **options) -> httpx.Response:
+        return self.client.request(method, path, **options)
+
+    @property
+    def keys(self) -> MasterKeys:
+        return MasterKeys.read(self.folder / "master.keys")
+
+    @property
+    def care(self) -> Care:
+        return Care(Vault(SqliteStore(store_file(self.folder / "state")), self.keys))
+
+    def events(self):
+        """Every event that was recorded, in order."""
+        return [record["event"] for record in events(audit_folder(self.folder / "state"), {})]
+
+    def report(self):
+        """What a check of the trail finds."""
+        told = checkpoints(self.served.log.read_text())
+        return verify(audit_folder(self.folder / "state"), audit_keys(self.keys), told)
+
+
+@pytest.fixture(scope="package")
+def asked(home, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("asked")
+    with guarded(home, folder, UNLIMITED) as served:
+        found = Asked(served, folder)
+        with found.client:
+            yield found
+
+
+@pytest.fixture
+def recorded(asked):
+    """What was recorded since the test began."""
+    before = len(asked.events())
+    return lambda: asked.events()[before:]

@@ -1,0 +1,58 @@
+"""One good request for every route, with and without a subject; a route that is not here fails a test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+RECORDING = {
+    "start": "2026-03-02T18:30:00+01:00",
+    "zone": "Europe/Berlin",
+    "epoch_seconds": 60,
+    "unit": "actiwatch_counts",
+    "values": [12, 0, None, 431],
+}
+FHIR = {"Accept": "application/fhir+json"}
+READY = {"X-PAT-Standardized": "true", "X-PAT-Minutes": "18"}
+REASON = "found unconscious at home"
+Request = dict[str, Any]  # options of httpx
+
+
+def _raw(**headers: str) -> Request:
+    return {"content": json.dumps(RECORDING).encode(), "headers": headers}
+
+
+WITHOUT_SUBJECT: Mapping[tuple[str, str], Request] = {
+    ("POST", "/analyze"): {"json": RECORDING},
+    ("POST", "/explain"): {"json": RECORDING},
+    ("POST", "/embed"): {"json": {"weeks": [[0.0] * 18], "standardized": True}},
+    ("POST", "/v1/embed"): {"content": bytes(4 * 18), "headers": READY},
+    ("POST", "/v1/recordings:report"): _raw(),
+    ("POST", "/v1/audit:search"): {"json": {"uid": "user-7", "limit": 3}},
+    ("GET", "/v1/emergencies"): {},
+    ("GET", "/v1/status"): {},
+    ("GET", "/schema.json"): {},
+    ("GET", "/openapi.json"): {},
+}
+OF_A_SUBJECT: Mapping[tuple[str, str], Callable[[str], Request]] = {
+    ("POST", "/analyze_fhir"): lambda subject: {"json": {**RECORDING, "subject": subject}},
+    ("POST", "/v1/recordings:analyze"): lambda subject: _raw(**FHIR, **{"X-PAT-Subject": subject}),
+    ("POST", "/v1/subjects:delete"): lambda subject: {"json": {"subject": subject}},
+    ("POST", "/v1/subjects:export"): lambda subject: {"json": {"subject": subject}},
+    ("POST", "/v1/subjects:disclosures"): lambda subject: {"json": {"subject": subject}},
+    ("POST", "/v1/care:begin"): lambda subject: {"json": {"subject": subject, "uid": "user-7"}},
+    ("POST", "/v1/care:end"): lambda subject: {"json": {"subject": subject, "uid": "user-7"}},
+    ("POST", "/v1/emergencies"): lambda subject: {"json": {"subject": subject, "reason": REASON}},
+}
+
+
+def good(route: tuple[str, str], subject: str = "") -> Request:
+    """A request that the route answers with 200 for who may."""
+    return WITHOUT_SUBJECT[route] if route in WITHOUT_SUBJECT else OF_A_SUBJECT[route](subject or "p-any")
+
+
+def sent(route: tuple[str, str], subject: str = "", **headers: str) -> Request:
+    """The same with more headers, as options of ``httpx.Client.request``."""
+    options = good(route, subject)
+    return {**options, "headers": {**options.get("headers", {}), **headers}}

@@ -1,0 +1,161 @@
+"""Every route by every role, other people's subjects and nobody at all; and one record for each of these."""
+
+import pytest
+
+from api.guard import CLOSED, PUBLIC, ROUTES
+from serving.auth import Role
+from serving.policy import POLICY, Scope
+from tests.e2e.test_guarded import bearer
+from tests.security.samples import OF_A_SUBJECT, WITHOUT_SUBJECT, sent
+
+pytestmark = [pytest.mark.e2e, pytest.mark.security]
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+CHANGING = {"date", "x-bentoml-request-id", "ratelimit"}
+HIDING = {Scope.OWN, Scope.CARE}  # roles that see some subjects of their tenant and not others
+PAIRS = [(route, role, at) for route in OF_A_SUBJECT for role, at in POLICY[ROUTES[route]].items()]
+HIDDEN = [(route, role) for route, role, at in PAIRS if at in HIDING]
+OPEN = [(route, role) for route, role, at in PAIRS if at not in HIDING]
+NOWHERE = [
+    *sorted(CLOSED),
+    *(
+        "/nothing",
+        "/analyze/",
+        "/%2fanalyze",
+        "/Analyze",
+        "/analyze%00",
+        "/v1/%2e%2e/analyze",
+        "/v1/subjects",
+    ),
+    *("/run", "/static_content/x.js", "/assets/x.js", "/v1/care:begin/", "/task/analyze/submit", "/docs"),
+    *("/livez/", "/livez%2fanalyze", "/readyz/x", "/.well-known/x", "/analyze;x=1", "/analyze%20"),
+]
+ANNA = "anna-1970"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def counted(asked):
+    """Whatever is asked in this module, refused or not, is one record; probes are none."""
+    before, sent_before = len(asked.events()), asked.sent
+    yield
+    assert len(asked.events()) - before == asked.sent - sent_before > 300
+    assert asked.report().faults == []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def anna(asked, counted):
+    """A subject of the tenant ``clinic`` about whom something is kept."""
+    asked.care.begin("clinic", "user-9", ANNA)
+    yield ANNA
+    assert asked.care.subject("clinic", ANNA)
+    assert asked.care.relation("clinic", "user-9", ANNA) == "care"  # nobody below could end it
+
+
+def bare(answer):
+    """An answer without what is another one every time."""
+    headers = {name: value for name, value in answer.headers.items() if name not in CHANGING}
+    return answer.status_code, headers, answer.content
+
+
+def told(event):
+    """A record without what names the subject and the request."""
+    return {name: value for name, value in event.items() if name not in {"subject", "trace"}}
+
+
+def test_every_route_is_known_here_with_or_without_a_subject():
+    assert WITHOUT_SUBJECT.keys() | OF_A_SUBJECT.keys() == ROUTES.keys()
+
+
+def test_every_operation_of_the_documents_wants_a_token_unless_it_is_a_probe(asked, recorded):
+    described = asked("GET", "/openapi.json", headers=bearer()).json()
+    listed = asked("GET", "/schema.json", headers=bearer()).json()["routes"]
+    operations = {(method.upper(), path) for path, at in described["paths"].items() for method in at}
+    operations |= {("POST", route["route"]) for route in listed}
+    for method, path in sorted(operations):
+        answer = asked(method, path)
+        assert answer.status_code == (200 if path in PUBLIC else 401), path
+    assert operations == ROUTES.keys() | {("GET", path) for path in PUBLIC}
+    assert [event["reason"] for event in recorded()[2:]] == ["no_token"] * len(ROUTES)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_role_is_let_in_where_the_policy_says_so_and_nowhere_else(asked, recorded, route, role):
+    uid = f"{role}-{route[1]}"  # its own for every route: an emergency would open others
+    headers = bearer(roles=[role.value], sid="p-own", sub=uid)
+    answer = asked(*route, **sent(route, "p-own", **headers))
+    [event] = recorded()
+    if role not in POLICY[ROUTES[route]]:
+        assert (answer.status_code, event["reason"]) == (403, "no_role")
+    elif POLICY[ROUTES[route]][role] is Scope.CARE and route in OF_A_SUBJECT:
+        assert (answer.status_code, event["reason"]) == (404, "no_relation")
+    else:
+        assert (answer.status_code, event["outcome"]) == (200, 0)
+    assert event["actor"]["uid"] == uid
+
+
+def test_a_caller_without_a_role_gets_nothing_anywhere(asked):
+    for roles in ([], ["root"], "admin", [["admin"]], {"admin": True}, None):
+        for route in ROUTES:
+            answer = asked(*route, **sent(route, **bearer(roles=roles)))
+            assert answer.status_code == (403 if roles in ([], None) else 401)
+
+
+@pytest.mark.parametrize(("route", "role"), HIDDEN)
+@pytest.mark.parametrize("tenant", ["clinic", "elsewhere"])
+def test_another_s_subject_answers_as_one_that_does_not_exist(asked, recorded, anna, route, role, tenant):
+    headers = bearer(roles=[role.value], tenant=tenant, sid="p-own", sub="swapper")
+    there, nowhere = (asked(*route, **sent(route, subject, **headers)) for subject in (anna, "p-nowhere"))
+    assert there.status_code == 404
+    assert bare(there) == bare(nowhere)
+    first, second = recorded()
+    assert told(first) == told(second)
+    assert first["subject"] != second["subject"]
+    assert (first["outcome"], first["records"]) == (4, 0)
+
+
+@pytest.mark.parametrize(("route", "role"), OPEN)
+def test_a_subject_of_another_tenant_is_not_the_one_of_that_name(asked, recorded, anna, route, role):
+    headers = bearer(roles=[role.value], tenant="elsewhere", sub="swapper")
+    there, nowhere = (asked(*route, **sent(route, subject, **headers)) for subject in (anna, "p-nowhere"))
+    assert there.status_code == 200
+    if route[1] not in ("/analyze_fhir", "/v1/recordings:analyze"):  # whose Bundles hold the id and the time
+        assert bare(there) == bare(nowhere)
+    assert asked.care.pseudonym("clinic", anna) not in {event["subject"] for event in recorded()}
+    for whom in (anna, "p-nowhere"):  # emergencies were declared for it
+        asked(
+            *("POST", "/v1/subjects:delete"),
+            json={"subject": whom},
+            headers=bearer(roles=["admin"], tenant="elsewhere"),
+        )
+
+
+def test_a_tenant_that_is_left_out_or_empty_is_none(asked, anna):
+    for tenant in (None, ""):
+        for route, verb in ROUTES.items():
+            for role in (role for role, at in POLICY[verb].items() if at is not Scope.ANY):
+                headers = bearer(roles=[role.value], tenant=tenant, sid=anna)
+                assert asked(*route, **sent(route, anna, **headers)).status_code == 403
+
+
+@pytest.mark.parametrize("route", [route for route in OF_A_SUBJECT if "json" in OF_A_SUBJECT[route]("x")])
+def test_nobody_is_the_subject_that_has_no_name(asked, route):
+    everybody = bearer(roles=[role.value for role in Role], sid="p-own", sub="swapper")
+    answer = asked(*route, **sent(route, "Patient/", **everybody))
+    assert answer.status_code == (200 if route[1] == "/analyze_fhir" else 404)  # data that the caller brings
+
+
+@pytest.mark.parametrize("path", sorted({path for _, path in ROUTES}))
+def test_another_method_is_no_route_for_anybody(asked, recorded, path):
+    others = [method for method in METHODS if (method, path) not in ROUTES]
+    for method in others:
+        for headers in (bearer(), {}):
+            assert asked(method, path, headers=headers).status_code == (404 if headers else 401)
+    assert [event["reason"] for event in recorded()] == ["no_route", "no_token"] * len(others)
+
+
+@pytest.mark.parametrize("path", NOWHERE)
+def test_a_path_that_is_not_in_the_table_is_not_there(asked, recorded, path):
+    for method in ("GET", "POST"):
+        assert asked(method, path, headers=bearer(roles=["admin"])).status_code == 404
+        assert asked(method, path).status_code == 401
+    assert [event["reason"] for event in recorded()] == ["no_route", "no_token"] * 2
