@@ -54,13 +54,15 @@ def _is_refusal(error: Exception) -> bool:
     from preprocessing.recording import RecordingError
     from serving.audit import AuditUnavailable
     from serving.keys import KeysUnusable, Unreadable
+    from serving.redis_address import AddressUnusable
     from serving.settings import SettingsError
     from serving.store import StoreUnavailable
 
     weights = (CheckpointError, GoldenMismatch, EngineError)
     safeguards = (KeysUnusable, Unreadable, StoreUnavailable, SettingsError, AuditUnavailable)
+    places = (AddressUnusable, OSError)
     return isinstance(
-        error, (RecordingError, *weights, BundleOptionsError, BundleTooLargeError, *safeguards, OSError)
+        error, (RecordingError, *weights, BundleOptionsError, BundleTooLargeError, *safeguards, *places)
     )
 
 
@@ -552,15 +554,16 @@ def _keys_rewrap(arguments: Arguments) -> None:
 
 def _vault(arguments: Arguments) -> Vault:
     from serving.keys import KeysUnusable, MasterKeys
-    from serving.state import store_file
-    from serving.store import SqliteStore, Vault
+    from serving.settings import Settings
+    from serving.state import audit_folder, open_store, store_file
+    from serving.store import Vault
 
-    file = store_file(arguments.state)
-    if not file.exists():
-        raise KeysUnusable(
-            f"{arguments.state}: expected a state folder with {file.relative_to(arguments.state)}"
-        )
-    return Vault(SqliteStore(file), MasterKeys.read(arguments.keys))
+    settings = replace(Settings.from_environment(), state_folder=str(arguments.state))
+    there = (audit_folder if settings.store_url else store_file)(arguments.state)
+    if not there.exists():
+        expected = f"expected a state folder with {there.relative_to(arguments.state)}"
+        raise KeysUnusable(f"{arguments.state}: {expected}; for a store on Redis set PAT_STORE_URL as well")
+    return Vault(open_store(settings), MasterKeys.read(arguments.keys))
 
 
 def _audit_verify(arguments: Arguments) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, Door, JsonOnly, LoopbackOnly
 from serving.revocation import CredentialsUnusable
 from serving.settings import Settings
+from serving.state import check_redis
 from serving.store import StoreUnavailable
 
 SETTINGS = Settings.from_environment()  # BentoML's decorators need limits, workers and host at import
@@ -50,9 +52,11 @@ _WEEKS_DOOR = Door(SETTINGS.embed_body_bytes, json_only=False, larger="send fewe
 _DOORS = {f"/{verb}": _JSON_DOOR for verb in ("analyze", "analyze_fhir", "embed", "explain")}
 _DOORS["/v1/embed"] = _WEEKS_DOOR
 _MOUNTED = Mounted()
+_STORE_SECONDS = 5  # until a store that does not answer is tried again
 _SAFEGUARDS: dict[str, Any] = {}  # api.guard.Safeguards of this process, once it has started
 if SETTINGS.guarded:
     MasterKeys.read(Path(SETTINGS.master_keys_file))  # refuses to start with keys that must not be used
+    check_redis(SETTINGS)  # same, with a store
 
 
 def _refusal(status: int, code: str, detail: str) -> ASGIApp:
@@ -151,8 +155,11 @@ class PatService:
         self._safeguarded()
 
     def __is_ready__(self) -> bool:
-        """Whether this process knows the pinned weights and can record; BentoML asks the runner as well."""
-        able = not SETTINGS.guarded or (self.safeguards is not None and self.safeguards.able)
+        """Whether this process knows the pinned weights, can record and reach its store.
+
+        BentoML asks the runner as well.
+        """
+        able = not SETTINGS.guarded or (self.safeguards is not None and self.safeguards.ready)
         return able and isinstance(self.desk.model, ModelCard)
 
     @property
@@ -176,6 +183,15 @@ class PatService:
             _SAFEGUARDS["safeguards"] = safeguards.build(SETTINGS)
         except (CredentialsUnusable, StoreUnavailable, Unreadable) as error:
             log.error("no safeguards: %s", error)  # noqa: TRY400  # the cause is said, a trace adds nothing
+            if isinstance(error, StoreUnavailable):
+                self._later(self._safeguarded)
+
+    @staticmethod
+    def _later(work: Callable[[], None]) -> None:
+        """Do ``work`` after a while, in a thread that keeps nobody from stopping."""
+        timer = threading.Timer(_STORE_SECONDS, work)
+        timer.daemon = True
+        timer.start()
 
     async def _hop(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         answered: list[dict[str, Any]] = await self.runner.to_async.run(items)

@@ -21,13 +21,14 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import problem
+from api.problems import problem, problem_of
 from serving import lifecycle
 from serving.audit import Action, Actor, AuditEvent, AuditUnavailable, Outcome, Purpose
 from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
 from serving.deletion import Registry
 from serving.policy import CONFIRMED, Decision, NotThere, Relation, Verb, decide, may_begin
-from serving.rates import Rates, Verdict
+from serving.rates import CountUnavailable, Rates, TooOften, Verdict
+from serving.store import Store, answers
 from serving.sweeper import Sweeper
 from serving.telemetry import SafeguardTelemetry
 
@@ -146,6 +147,7 @@ class Safeguards:
         default_factory=lambda: SafeguardTelemetry(CollectorRegistry())
     )
     rates: Rates = field(default_factory=lambda: Rates(RATES))
+    store: Store | None = None
 
     @property
     def able(self) -> bool:
@@ -153,9 +155,19 @@ class Safeguards:
         return self.trail.healthy
 
     @property
+    def ready(self) -> bool:
+        """Whether everything may be answered now; asks the store, so not from an event loop."""
+        return self.able and (self.store is None or answers(self.store))
+
+    @property
     def degraded(self) -> list[str]:
-        """What works, but not as it should."""
-        return ["certificates"] if self.identity.degraded else []
+        """What works, but not as it should; asks the store, so not from an event loop."""
+        found = {
+            "certificates": self.identity.degraded,
+            "rates": self.rates.alone,
+            "store": self.store is not None and not answers(self.store),
+        }
+        return [name for name, there in found.items() if there]
 
     def close(self) -> None:
         """End what runs beside the requests; the trail is the last, and says so."""
@@ -237,15 +249,14 @@ class _Answered:
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Refuse, or let the application answer; either way with a record."""
-        if not (asked := self._safeguards.rates.hit("address", self._address)).allowed:
-            await _too_many(asked)(self._scope, receive, send)  # records would fill the disk
+        if many := await self._safeguards.rates.refusal("address", self._address):
+            await problem_of(TooOften(many))(self._scope, receive, send)  # records would fill the disk
             return
         try:
             refusal = await self._refusal()
         except Unauthenticated as error:
             self._safeguards.telemetry.unidentified(error.reason)
-            refusal = (problem(401, "unauthenticated", str(error)), error.reason)
-            refusal[0].headers["WWW-Authenticate"] = "Bearer"
+            refusal = await self._unidentified(error)
         except IdentityUnavailable as error:
             self._safeguards.telemetry.unidentified(error.reason)
             refusal = (problem(503, "identity_unavailable", str(error)), error.reason)
@@ -258,13 +269,25 @@ class _Answered:
         finally:
             _current.reset(token)
 
+    async def _unidentified(self, error: Unauthenticated) -> tuple[JSONResponse, str]:
+        """Count the failure for the address; return how it is answered, and why."""
+        try:
+            many = await self._safeguards.rates.refusal("failure", self._address)
+        except CountUnavailable as uncounted:
+            return problem_of(uncounted), error.reason
+        if many is not None:
+            return problem_of(TooOften(many)), "rate_limited"
+        refusal = problem(401, "unauthenticated", str(error))
+        refusal.headers["WWW-Authenticate"] = "Bearer"
+        return refusal, error.reason
+
     async def _refusal(self) -> tuple[ASGIApp, str] | None:
         """Identify the caller; return why they get no further, if so."""
         authorization = self._headers.get(b"authorization")
         caller = self._caller = await self._safeguards.identity.identify(
             None if authorization is None else authorization.decode("latin-1")
         )
-        if (many := self._too_often(caller)) is not None:
+        if (many := await self._too_often(caller)) is not None:
             return many, "rate_limited"
         if self._verb is None:
             return problem(404, "not_found", "nothing is here; docs/api.md lists the doors"), "no_route"
@@ -277,14 +300,13 @@ class _Answered:
         self._access.decision = decision
         return problem(403, "forbidden", "your role does not include this"), decision.reason
 
-    def _too_often(self, caller: Caller) -> JSONResponse | None:
+    async def _too_often(self, caller: Caller) -> JSONResponse | None:
         """Count the request for the caller and the tenant; return the refusal if either asks too often."""
         rates = self._safeguards.rates
-        self._asked = rates.hit("caller", f"{caller.tenant}/{caller.uid}")
+        self._asked = await rates.hit("caller", f"{caller.tenant}/{caller.uid}")
         if self._asked.allowed and caller.tenant:
-            of_tenant = rates.hit("tenant", caller.tenant)
-            self._asked = self._asked if of_tenant.allowed else of_tenant
-        return None if self._asked.allowed else _too_many(self._asked)
+            self._asked = await rates.refusal("tenant", caller.tenant) or self._asked
+        return None if self._asked.allowed else problem_of(TooOften(self._asked))
 
     async def _recorded(self, app: ASGIApp, receive: Receive, send: Send, reason: str) -> None:
         held = _Held(self, send, reason)
@@ -324,13 +346,6 @@ class _Answered:
 
 def _unrecorded() -> JSONResponse:
     return problem(503, "audit_unavailable", "nothing is done or disclosed unrecorded; try again later")
-
-
-def _too_many(asked: Verdict) -> JSONResponse:
-    detail = f"at most {asked.limit} requests a minute of one {asked.kind}; try again later"
-    answer = problem(429, "too_many_requests", detail)
-    answer.headers.update(asked.headers())
-    return answer
 
 
 def _outcome(status: int) -> Outcome:

@@ -20,6 +20,7 @@ from preprocessing.recording import RecordingError, Refusal
 from serving.admission import Overloaded
 from serving.keys import Unreadable
 from serving.policy import NotThere
+from serving.rates import CountUnavailable, TooOften
 from serving.store import StoreUnavailable
 
 __all__ = ["MEDIA_TYPE", "ForeignErrors", "answer", "problem", "problem_of"]
@@ -38,7 +39,7 @@ _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the s
 )
 _TABLE = (
     *(RecordingError, BundleOptionsError, BundleTooLargeError, Overloaded, RunnerUnavailable),
-    *(NotThere, StoreUnavailable, Unreadable),
+    *(NotThere, StoreUnavailable, Unreadable, TooOften, CountUnavailable),
 )
 T = TypeVar("T")
 
@@ -79,6 +80,12 @@ def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911  # one line p
             return problem(404, "not_found", str(error))
         case StoreUnavailable() | Unreadable():
             return problem(503, "store_unavailable", "what this needs cannot be read now; try again later")
+        case TooOften():
+            many = problem(429, "too_many_requests", str(error))
+            many.headers.update(error.verdict.headers())
+            return many
+        case CountUnavailable():
+            return problem(503, "count_unavailable", str(error))
         case RunnerUnavailable():
             return problem(503, "model_unavailable", str(error))
     raise error

@@ -20,9 +20,10 @@ from serving.keys import MasterKeys
 from serving.rates import Rates
 from serving.revocation import Revocation, firebase_accounts
 from serving.settings import Settings
+from serving.shared_rates import SharedWindows
 from serving.signing_keys import SigningKeys
-from serving.state import audit_folder, audit_keys, store_file
-from serving.store import SqliteStore, Store, Vault
+from serving.state import audit_folder, audit_keys, open_store, shared_rates
+from serving.store import Store, StoreUnavailable, Vault
 from serving.sweeper import AuditFiles, Expired, Sweeper
 from serving.system_tokens import Issuer, SystemTokens, read_jwks
 from serving.telemetry import SafeguardTelemetry
@@ -40,23 +41,16 @@ def build(settings: Settings) -> Safeguards:
     Raises KeysUnusable, CredentialsUnusable, StoreUnavailable or Unreadable.
     A trail that cannot be written yet is no error here: the service is not ready until it can.
     """
-    identity = _identity(settings)
     state, keys = Path(settings.state_folder), MasterKeys.read(Path(settings.master_keys_file))
+    store = open_store(settings)  # first: while it does not answer, nothing else has begun
+    vault = Vault(store, keys)
+    identity = _identity(settings)
     name, secret = next(iter(audit_keys(keys).items()))
     folder = audit_folder(state)
     trail = AuditTrail(folder, MacKey(name, secret), _tell)
     trail.start()
-    store = SqliteStore(store_file(state))
     _announce(trail, store, settings.facts() | {lifecycle.KEY: keys.current}, secret)
-    vault = Vault(store, keys)
     registry = Registry(vault, [VaultHolder(vault, purpose) for purpose in HELD])
-    rates = Rates(
-        {
-            "address": settings.rate_address,
-            "caller": settings.rate_caller,
-            "tenant": settings.rate_tenant,
-        }
-    )
     sweeper = Sweeper(trail, [AuditFiles(trail, folder, settings.audit_days), Expired(store)])
     sweeper.start()
     return Safeguards(
@@ -66,9 +60,24 @@ def build(settings: Settings) -> Safeguards:
         registry=registry,
         audit_folder=folder,
         sweeper=sweeper,
-        rates=rates,
+        store=store,
+        rates=_rates(settings, keys),
         telemetry=SafeguardTelemetry(),
     )
+
+
+def _rates(settings: Settings, keys: MasterKeys) -> Rates:
+    """Return what counts requests, together with other processes where they have a place for it."""
+    most = {
+        "address": settings.rate_address,
+        "caller": settings.rate_caller,
+        "tenant": settings.rate_tenant,
+        "failure": settings.rate_failure,
+        "emergency": settings.rate_emergency,
+    }
+    if (address := shared_rates(settings)) is None:
+        return Rates(most)
+    return Rates(most, SharedWindows(address, next(iter(keys.derived("rates").values()))))
 
 
 def _identity(settings: Settings) -> BearerIdentity:
@@ -88,11 +97,17 @@ def _identity(settings: Settings) -> BearerIdentity:
 
 
 def _announce(trail: AuditTrail, store: Store, facts: Mapping[str, str], secret: bytes) -> None:
-    """Record the start; where nothing can be recorded nothing is answered either."""
+    """Record the start; where nothing can be recorded nothing is answered either.
+
+    Raises StoreUnavailable, and ends the trail for the next attempt.
+    """
     try:
         lifecycle.started(trail, store, facts, secret)
     except AuditUnavailable as error:
         log.warning("the start is not recorded: %s", error)
+    except StoreUnavailable:
+        trail.close()
+        raise
 
 
 def _tell(reached: Checkpoint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import bentoml
@@ -25,8 +26,12 @@ async def read_status(at: Annotated[Desk, Depends(desk)]) -> dict[str, Any]:
     return {
         "model": _model(at.model) if isinstance(at.model, ModelCard) else None,
         "audit": "off" if safeguards is None else "writing" if safeguards.trail.healthy else "failing",
-        "degraded": [] if safeguards is None else safeguards.degraded,
+        "degraded": [] if safeguards is None else await asyncio.to_thread(_degraded, safeguards),
     }
+
+
+def _degraded(safeguards: Safeguards) -> list[str]:
+    return safeguards.degraded
 
 
 def _model(card: ModelCard) -> dict[str, str]:

@@ -13,8 +13,9 @@ care       who cares for whom, and emergencies
 audit      the audit trail, on disk before any disclosure; audit_check reads it
 keys       a key per subject, wrapped by master keys
 state      where the trail and the store are, and under which keys
-store      the durable store and, sealed in it, what belongs to a subject
-rates      how often one address, caller, tenant may ask
+store      the durable store and, sealed in it, what belongs to a subject; redis_store for several instances
+rates      how often one address, caller, tenant may ask; shared_rates counts for all processes together
+redis_address  where a Redis is, and as whom the service comes
 breaker    leaves alone for a while what fails again and again
 """
 
@@ -32,8 +33,11 @@ __all__ = [
     "logs",
     "policy",
     "rates",
+    "redis_address",
+    "redis_store",
     "revocation",
     "settings",
+    "shared_rates",
     "signing_keys",
     "state",
     "store",

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
+from serving import redis_address
 from serving.cores import cores
 from serving.retention import AUDIT_DAYS
 
@@ -78,10 +79,17 @@ class Settings:
     oidc_tenant_claim: str = "tenant"
     master_keys_file: str = ""  # lines of name and key, readable by the owner alone
     state_folder: str = ""  # the audit trail and the durable store
+    store_url: str = ""  # a Redis for the durable store; empty: a file in the state folder
+    store_credentials_file: str = ""  # user and password there
+    rates_url: str = ""  # a Redis for counts of requests; empty: each process counts for itself
+    rates_credentials_file: str = ""
+    redis_ca_file: str = ""  # who vouches for both; empty: whom the system trusts
     audit_days: int = AUDIT_DAYS  # the trail and the reasons of emergencies are kept
     rate_address: int = 600  # requests a minute of one address, one caller, one tenant, per API worker
     rate_caller: int = 120
     rate_tenant: int = 1_200
+    rate_failure: int = 30  # failed identifications a minute of one address
+    rate_emergency: int = 10  # emergencies an hour of one caller
     fhir_canonical_base: str = "https://pat-service.invalid/fhir"
     organization: str = "PAT Service (unconfigured organisation)"
 
@@ -124,6 +132,7 @@ class Settings:
                 "PAT_FIREBASE_PROJECT needs PAT_MASTER_KEYS_FILE and PAT_STATE_FOLDER as well"
             )
         self._check_issuer()
+        self._check_redis()
         if self.host not in _LOOPBACK:
             raise SettingsError(
                 "this service speaks plain HTTP, so PAT_HOST must be 127.0.0.1, ::1 or localhost; "
@@ -152,6 +161,14 @@ class Settings:
         for name in ("oidc_issuer", "oidc_jwks_url") if self.oidc_issuer else ():
             if not _is_address(getattr(self, name), schemes):
                 raise SettingsError(f"{_variable(name)}: expected an address that begins with https://")
+
+    def _check_redis(self) -> None:
+        """Refuse addresses that name a password, lead nowhere, or could be overheard in production."""
+        schemes = redis_address.ENCRYPTED if self.profile is Profile.PRODUCTION else redis_address.PLAIN
+        for name in ("store_url", "rates_url"):
+            url = getattr(self, name)
+            if url and (fault := redis_address.fault(url, schemes)):
+                raise SettingsError(f"{_variable(name)}: {fault}")
 
     def facts(self) -> dict[str, str]:
         """Return every setting by the name of its variable, as text."""

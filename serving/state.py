@@ -1,12 +1,19 @@
-"""Where things are in the state folder of a service, and which keys they are under."""
+"""Where a service keeps what it keeps: its state folder or a Redis, and the keys that is under."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serving.keys import MasterKeys
+from serving.redis_address import RedisAddress
+from serving.settings import Settings
+from serving.store import SqliteStore, Store, StoreUnavailable
 
-__all__ = ["audit_folder", "audit_keys", "store_file"]
+if TYPE_CHECKING:
+    from serving.redis_store import RedisStore
+
+__all__ = ["audit_folder", "audit_keys", "check_redis", "open_store", "shared_rates", "store_file"]
 
 
 def audit_folder(state: Path) -> Path:
@@ -17,6 +24,41 @@ def audit_folder(state: Path) -> Path:
 def store_file(state: Path) -> Path:
     """Return the file of the durable store."""
     return state / "store" / "pat.sqlite"
+
+
+def open_store(settings: Settings) -> Store:
+    """Open the durable store; raises StoreUnavailable, StoreUnfit or AddressUnusable."""
+    return _on_redis(settings) if settings.store_url else SqliteStore(store_file(Path(settings.state_folder)))
+
+
+def check_redis(settings: Settings) -> None:
+    """Raise StoreUnfit or AddressUnusable for what must not be used; what does not answer may come later."""
+    from serving.redis_store import StoreUnfit  # noqa: PLC0415  # only where the store is there
+
+    if (rates := shared_rates(settings)) is not None:
+        rates.options()
+    try:
+        if settings.store_url:
+            _on_redis(settings).close()
+    except StoreUnfit:
+        raise
+    except StoreUnavailable:
+        return
+
+
+def _on_redis(settings: Settings) -> RedisStore:
+    from serving.redis_store import RedisStore  # noqa: PLC0415  # as above
+
+    return RedisStore(
+        RedisAddress(settings.store_url, settings.store_credentials_file, settings.redis_ca_file)
+    )
+
+
+def shared_rates(settings: Settings) -> RedisAddress | None:
+    """Return where processes count together; None where each counts for itself."""
+    if not settings.rates_url:
+        return None
+    return RedisAddress(settings.rates_url, settings.rates_credentials_file, settings.redis_ca_file)
 
 
 def audit_keys(keys: MasterKeys) -> dict[str, bytes]:

@@ -1,7 +1,8 @@
 """The one durable store: rooms of named bytes on disk, and sealed in it what belongs to a subject.
 
-``Store`` is what a backend must do; SqliteStore does it for one instance. Backends hold bytes that the Vault
-has sealed: each subject's values under that subject's key, and the keys wrapped (serving/keys.py).
+``Store`` is what a backend must do; SqliteStore does it for one instance, RedisStore (redis_store.py) for
+several. Backends hold bytes that the Vault has sealed: each subject's values under that subject's key, and
+the keys wrapped (serving/keys.py).
 
 Errors:
 
@@ -22,7 +23,7 @@ from typing import Protocol
 
 from serving.keys import KEY_BYTES, Place, Unreadable, Wrapped, Wrapper, pseudonym, seal, unseal
 
-__all__ = ["SqliteStore", "Store", "StoreUnavailable", "Subject", "Vault"]
+__all__ = ["SqliteStore", "Store", "StoreUnavailable", "Subject", "Vault", "answers"]
 
 _KEYS, _SERVICE, _PEPPER = "subject-keys", "service", "pepper"
 _SCHEMA = """
@@ -67,6 +68,15 @@ class Store(Protocol):
     def sweep(self) -> int:
         """Remove what has expired; say how much."""
         ...
+
+
+def answers(store: Store) -> bool:
+    """Say whether the store can be read now."""
+    try:
+        store.get(_SERVICE, _PEPPER)
+    except StoreUnavailable:
+        return False
+    return True
 
 
 class SqliteStore:

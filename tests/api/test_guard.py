@@ -5,11 +5,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.responses import JSONResponse, StreamingResponse
 
-from api.guard import CLOSED, PUBLIC, ROUTES, Guard, Safeguards, current_access
+from api.guard import CLOSED, PUBLIC, RATES, ROUTES, Guard, Safeguards, current_access
 from serving.audit import Action, AuditUnavailable, Outcome, Purpose
 from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
 from serving.policy import CONFIRMED, POLICY, NotThere, Relation, Verb
-from serving.rates import Rates
+from serving.rates import CountUnavailable, Rates
+from serving.store import StoreUnavailable
 from serving.telemetry import SafeguardTelemetry
 
 SECRET = "an embedding"
@@ -301,6 +302,54 @@ async def test_a_tenant_that_asks_too_often_is_refused_whoever_asks(app, trail):
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert "one tenant" in answers[-1].json()["detail"]
     assert (trail.events[-1].reason, trail.events[-1].actor.uid) == ("rate_limited", "u-patient")
+
+
+async def test_an_address_that_fails_too_often_is_told_so_and_good_tokens_from_there_are_answered(app, trail):
+    at = Safeguards(Identity(), trail, Subjects(), rates=Rates({**RATES, "failure": 2}))
+    transport = httpx.ASGITransport(Guard(app, {"safeguards": at}), client=("10.0.0.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answers = [await client.post("/analyze", headers={"Authorization": "Bearer x"}) for _ in range(3)]
+        good = await client.post("/analyze", headers={"Authorization": "Bearer clinician"})
+    assert [answer.status_code for answer in answers] == [401, 401, 429]
+    assert good.status_code == 200
+    assert "failed identifications" in answers[-1].json()["detail"]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert [event.reason for event in trail.events] == ["invalid", "invalid", "rate_limited", "http_200"]
+
+
+class NoCount:
+    """Windows that are out of reach."""
+
+    lost = True
+
+    async def take(self, item, kind, who):
+        raise CountUnavailable
+
+    stats = take
+
+
+async def test_a_failure_that_cannot_be_counted_is_503_and_the_rest_goes_on(app, trail):
+    at = Safeguards(Identity(), trail, Subjects(), rates=Rates(RATES, NoCount()))
+    transport = httpx.ASGITransport(Guard(app, {"safeguards": at}), client=("10.0.0.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        bad = await client.post("/analyze")
+        good = await client.post("/analyze", headers={"Authorization": "Bearer clinician"})
+    assert (bad.status_code, bad.json()["code"]) == (503, "count_unavailable")
+    assert good.status_code == 200
+    assert [event.reason for event in trail.events] == ["no_token", "http_200"]
+    assert at.degraded == ["rates"]
+
+
+class NoStore:
+    """A store that does not answer."""
+
+    def get(self, room, name):
+        raise StoreUnavailable
+
+
+def test_without_its_store_the_service_is_not_ready_and_says_why(trail):
+    at = Safeguards(Identity(), trail, Subjects(), store=NoStore())
+    assert (at.able, at.ready, at.degraded) == (True, False, ["store"])
 
 
 async def test_nothing_is_answered_before_the_safeguards_stand(app):

@@ -37,6 +37,7 @@ def settings(emulator, tmp_path_factory):
         "PAT_MASTER_KEYS_FILE": str(keys),
         "PAT_STATE_FOLDER": str(folder / "state"),
         "PAT_RATE_ADDRESS": "100000",
+        "PAT_RATE_FAILURE": "100000",
     }
 
 

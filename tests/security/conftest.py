@@ -20,7 +20,9 @@ from tests.e2e.test_guarded import guarded
 
 __all__ = ["home", "week"]
 
-UNLIMITED = dict.fromkeys(("PAT_RATE_ADDRESS", "PAT_RATE_CALLER", "PAT_RATE_TENANT"), "1000000")
+UNLIMITED = dict.fromkeys(
+    ("PAT_RATE_ADDRESS", "PAT_RATE_FAILURE", "PAT_RATE_CALLER", "PAT_RATE_TENANT"), "1000000"
+)
 
 
 @dataclass

@@ -71,6 +71,14 @@ def test_values_are_read_with_their_type():
         ({**PRODUCTION, **OIDC, "PAT_OIDC_ISSUER": "https://securetoken.google.com/p"}, "is Firebase's"),
         (OIDC, "need PAT_FIREBASE_PROJECT"),
         ({"PAT_FIREBASE_CREDENTIALS_FILE": "/c"}, "need PAT_FIREBASE_PROJECT"),
+        ({**PRODUCTION, "PAT_STORE_URL": "redis://127.0.0.1"}, "PAT_STORE_URL: .* not encrypted"),
+        ({**PRODUCTION, "PAT_RATES_URL": "redis://10.0.0.1:6379"}, "PAT_RATES_URL: .* not encrypted"),
+        ({"PAT_STORE_URL": "rediss://u:p@redis"}, "user and password have a file of their own$"),
+        ({"PAT_STORE_URL": "rediss://redis?ssl_cert_reqs=none"}, "PAT_STORE_URL: expected only an address"),
+        ({"PAT_RATES_URL": "unix://run/redis.sock"}, "PAT_RATES_URL: expected an address"),
+        ({"PAT_RATES_URL": "rediss://redis:port"}, "PAT_RATES_URL: expected an address"),
+        ({"PAT_RATES_URL": "rediss:///0"}, "PAT_RATES_URL: expected an address"),
+        ({"PAT_STORE_URL": "http://redis"}, "PAT_STORE_URL: expected an address"),
         ({"PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({"PAT_PORT": "many"}, "PAT_PORT: expected a whole number"),
         ({"PAT_PORT": "0"}, "PAT_PORT: expected a whole number of at least 1"),
@@ -82,6 +90,12 @@ def test_values_are_read_with_their_type():
 def test_what_must_not_start_is_refused(environ, message):
     with pytest.raises(SettingsError, match=message):
         Settings.from_environment(environ)
+
+
+@pytest.mark.parametrize("url", ["rediss://redis", "rediss://redis:6390/1", "unix:///run/redis/redis.sock"])
+def test_production_takes_a_redis_over_tls_or_a_socket(url):
+    settings = Settings.from_environment({**PRODUCTION, "PAT_STORE_URL": url, "PAT_RATES_URL": url})
+    assert (settings.store_url, settings.rates_url) == (url, url)
 
 
 def test_the_test_profile_alone_may_name_an_emulator():

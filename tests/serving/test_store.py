@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from serving.keys import MasterKeys, Unreadable, new_line
+from serving.redis_store import RedisStore
 from serving.store import SqliteStore, StoreUnavailable, Vault
+from tests.redis_server import redis_server
 from tests.shared import ROOT
 
 CANARY = b"canary-7f3a-resting-heart"
@@ -27,9 +29,24 @@ def master(folder, *names):
     return MasterKeys.read(path)
 
 
+@pytest.fixture(params=["sqlite", "redis"])
+def kept(request, tmp_path):
+    """A store, and the folder that its files are in."""
+    if request.param == "sqlite":
+        yield SqliteStore(tmp_path / "store" / "pat.sqlite"), tmp_path / "store"
+        return
+    with redis_server("store") as server:
+        yield RedisStore(server.address), server.folder
+
+
 @pytest.fixture
-def store(tmp_path):
-    return SqliteStore(tmp_path / "store" / "pat.sqlite")
+def store(kept):
+    return kept[0]
+
+
+@pytest.fixture
+def folder(kept):
+    return kept[1]
 
 
 @pytest.fixture
@@ -75,10 +92,14 @@ def test_names_are_found_by_their_beginning_whatever_they_hold(store):
     assert store.names("r", "a%") == ["a%/1"]
 
 
-def test_the_file_is_private_and_shared_by_threads(store, tmp_path):
+def test_the_file_is_private(tmp_path):
     path = tmp_path / "store" / "pat.sqlite"
+    SqliteStore(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_of_many_threads_one_adds(store):
     with ThreadPoolExecutor(8) as pool:
         added = list(pool.map(lambda n: store.add("a", "x", str(n).encode()), range(100)))
     assert sum(added) == 1
@@ -113,12 +134,13 @@ def test_killed_nothing_acknowledged_is_lost(tmp_path):
     assert {str(n) for n in range(last + 1)} <= set(SqliteStore(path).names("a"))
 
 
-def test_what_a_subject_left_comes_back_and_rests_nowhere_in_clear(vault, tmp_path):
+def test_what_a_subject_left_comes_back_and_rests_nowhere_in_clear(vault, folder):
     anna = vault.subject("clinic", "anna@example.org")
     vault.put(anna, "result", "week", CANARY)
     assert vault.get(anna, "result", "week") == CANARY
     assert vault.names(anna, "result") == ["week"]
-    at_rest = b"".join(path.read_bytes() for path in (tmp_path / "store").iterdir())
+    at_rest = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert anna.pseudonym.encode() in at_rest
     assert CANARY not in at_rest
     assert b"anna" not in at_rest
     assert b"clinic" not in at_rest
@@ -184,7 +206,8 @@ def test_two_processes_agree_on_the_key_of_a_new_subject(store, tmp_path):
     assert [vaults[0].get(anna, "result", str(n)) for n in range(8)] == [b"1"] * 8
 
 
-def test_a_copy_of_the_whole_store_opens_nothing_without_the_master_key(vault, tmp_path):
+def test_a_copy_of_the_whole_store_opens_nothing_without_the_master_key(tmp_path):
+    vault = Vault(SqliteStore(tmp_path / "store" / "pat.sqlite"), master(tmp_path, "one"))
     vault.put(vault.subject("clinic", "anna"), "result", "week", b"1")
     shutil.copytree(tmp_path / "store", tmp_path / "copy")
     with pytest.raises(Unreadable):
