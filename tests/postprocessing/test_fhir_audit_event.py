@@ -71,8 +71,9 @@ def test_the_validator_finds_nothing_to_object_to(tmp_path):
     for name, changes in CASES.items():
         files.append(tmp_path / f"{name}.json")
         files[-1].write_text(json.dumps(audit_event(record(**changes), "PAT Service")))
+    records = [{**record(**changes), "seq": number} for number, changes in enumerate(CASES.values())]
     files.append(tmp_path / "bundle.json")
-    files[-1].write_text(json.dumps(audit_bundle([record(**changes) for changes in CASES.values()], "PAT")))
+    files[-1].write_text(json.dumps(audit_bundle(records, "PAT")))
     assert [finding for finding in validate(files) if finding.severity == "error"] == []
 
 
