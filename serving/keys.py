@@ -2,8 +2,8 @@
 
 A value is sealed with AES-256-GCM under its subject's key, bound to the place it was made for: moved to
 another tenant, subject, purpose or name it does not open. Deleting the wrapped key (crypto-shredding) makes
-every copy of every value unreadable, those in backups too. Exchanging the master key rewraps subject keys and
-touches no value.
+every copy of every value unreadable, unless the wrapped key was copied along, as it is into a backup of the
+whole store. Exchanging the master key rewraps subject keys and touches no value.
 
 Errors:
 

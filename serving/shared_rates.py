@@ -91,6 +91,6 @@ def _limiter(address: RedisAddress) -> MovingWindowRateLimiter:
     )
     # The address is the pool's; the storage asks for one of its own all the same.
     storage = RedisStorage(
-        "async+redis://localhost", implementation="redispy", key_prefix=PREFIX, connection_pool=pool
+        "async+redis://localhost:0", implementation="redispy", key_prefix=PREFIX, connection_pool=pool
     )
     return MovingWindowRateLimiter(storage)

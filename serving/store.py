@@ -213,7 +213,7 @@ class Vault:
         return self._store.delete(purpose, f"{at.pseudonym}/{name}")
 
     def shred(self, at: Subject) -> bool:
-        """Remove the subject's key: no value of the subject opens again, wherever it was copied to."""
+        """Remove the subject's key: no value opens again, wherever it was copied without the key."""
         return self._store.delete(_KEYS, at.pseudonym)
 
     def rewrap(self) -> int:
