@@ -27,6 +27,7 @@ from pat_runner.runner import Runner
 from serving import logs
 from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, Door, JsonOnly, LoopbackOnly
+from serving.revocation import CredentialsUnusable
 from serving.settings import Settings
 from serving.store import StoreUnavailable
 
@@ -173,7 +174,7 @@ class PatService:
 
         try:
             _SAFEGUARDS["safeguards"] = safeguards.build(SETTINGS)
-        except (StoreUnavailable, Unreadable) as error:
+        except (CredentialsUnusable, StoreUnavailable, Unreadable) as error:
             log.error("no safeguards: %s", error)  # noqa: TRY400  # the cause is said, a trace adds nothing
 
     async def _hop(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:

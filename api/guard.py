@@ -26,7 +26,7 @@ from serving import lifecycle
 from serving.audit import Action, Actor, AuditEvent, AuditUnavailable, Outcome, Purpose
 from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
 from serving.deletion import Registry
-from serving.policy import Decision, NotThere, Relation, Verb, decide, may_begin
+from serving.policy import CONFIRMED, Decision, NotThere, Relation, Verb, decide, may_begin
 from serving.rates import Rates, Verdict
 from serving.sweeper import Sweeper
 from serving.telemetry import SafeguardTelemetry
@@ -88,6 +88,10 @@ class Identity(Protocol):
 
     async def identify(self, authorization: str | None) -> Caller:
         """Return the caller; raises Unauthenticated or IdentityUnavailable."""
+        ...
+
+    async def confirm(self, caller: Caller) -> None:
+        """Return if the caller's sign-in still holds; raises as ``identify`` does."""
         ...
 
 
@@ -243,8 +247,8 @@ class _Answered:
             refusal = (problem(401, "unauthenticated", str(error)), error.reason)
             refusal[0].headers["WWW-Authenticate"] = "Bearer"
         except IdentityUnavailable as error:
-            self._safeguards.telemetry.unidentified("certificates")
-            refusal = (problem(503, "identity_unavailable", str(error)), "certificates")
+            self._safeguards.telemetry.unidentified(error.reason)
+            refusal = (problem(503, "identity_unavailable", str(error)), error.reason)
         if refusal is not None:
             await self._recorded(refusal[0], receive, send, refusal[1])
             return
@@ -267,6 +271,8 @@ class _Answered:
         self._access = Access(self._verb, caller, self._safeguards.subjects)
         decision = may_begin(caller, self._verb)
         if decision.allowed:
+            if self._verb in CONFIRMED:
+                await self._safeguards.identity.confirm(caller)
             return None
         self._access.decision = decision
         return problem(403, "forbidden", "your role does not include this"), decision.reason

@@ -12,28 +12,35 @@ from api.guard import Safeguards
 from serving import lifecycle
 from serving.audit import AuditTrail, AuditUnavailable
 from serving.audit_file import Checkpoint, MacKey
-from serving.auth import GOOGLE, Certificates, FirebaseIdentity
+from serving.auth import BearerIdentity, Role, Verifier
 from serving.care import HELD, Care
 from serving.deletion import Registry, VaultHolder
+from serving.firebase_tokens import GOOGLE, Certificates, EmulatorTokens, FirebaseTokens
 from serving.keys import MasterKeys
 from serving.rates import Rates
+from serving.revocation import Revocation, firebase_accounts
 from serving.settings import Settings
+from serving.signing_keys import SigningKeys
 from serving.state import audit_folder, audit_keys, store_file
 from serving.store import SqliteStore, Store, Vault
 from serving.sweeper import AuditFiles, Expired, Sweeper
+from serving.system_tokens import Issuer, SystemTokens, read_jwks
 from serving.telemetry import SafeguardTelemetry
 
 __all__ = ["build"]
 
 _CERTIFICATE_SECONDS = 2
+_OF_SYSTEMS = frozenset({Role.SERVICE})
 log = logging.getLogger("pat.audit")
 
 
 def build(settings: Settings) -> Safeguards:
-    """Open what guards the service; raises KeysUnusable, StoreUnavailable or Unreadable.
+    """Open what guards the service.
 
+    Raises KeysUnusable, CredentialsUnusable, StoreUnavailable or Unreadable.
     A trail that cannot be written yet is no error here: the service is not ready until it can.
     """
+    identity = _identity(settings)
     state, keys = Path(settings.state_folder), MasterKeys.read(Path(settings.master_keys_file))
     name, secret = next(iter(audit_keys(keys).items()))
     folder = audit_folder(state)
@@ -41,10 +48,6 @@ def build(settings: Settings) -> Safeguards:
     trail.start()
     store = SqliteStore(store_file(state))
     _announce(trail, store, settings.facts() | {lifecycle.KEY: keys.current}, secret)
-    client = httpx.Client(timeout=_CERTIFICATE_SECONDS)
-    identity = FirebaseIdentity(
-        settings.firebase_project, Certificates(client, settings.certificates_url or GOOGLE)
-    )
     vault = Vault(store, keys)
     registry = Registry(vault, [VaultHolder(vault, purpose) for purpose in HELD])
     rates = Rates(
@@ -66,6 +69,22 @@ def build(settings: Settings) -> Safeguards:
         rates=rates,
         telemetry=SafeguardTelemetry(),
     )
+
+
+def _identity(settings: Settings) -> BearerIdentity:
+    """Return who verifies tokens: of people by Firebase, of systems by their issuer, where there is one."""
+    client, project = httpx.Client(timeout=_CERTIFICATE_SECONDS), settings.firebase_project
+    certificates = Certificates(client, settings.certificates_url or GOOGLE)
+    kind = EmulatorTokens if settings.emulated else FirebaseTokens
+    allowed = frozenset(Role) - (_OF_SYSTEMS if settings.oidc_issuer else frozenset())
+    verifiers: list[Verifier] = [kind(project, certificates, allowed=allowed)]
+    if settings.oidc_issuer:
+        issuer = Issuer(settings.oidc_issuer, settings.oidc_audience, settings.oidc_tenant_claim)
+        verifiers.append(SystemTokens(issuer, SigningKeys(client, settings.oidc_jwks_url, read_jwks)))
+    if not (settings.firebase_credentials_file or settings.emulated):
+        return BearerIdentity(verifiers)
+    accounts = firebase_accounts(project, settings.firebase_credentials_file)
+    return BearerIdentity(verifiers, standing=Revocation(accounts))
 
 
 def _announce(trail: AuditTrail, store: Store, facts: Mapping[str, str], secret: bytes) -> None:

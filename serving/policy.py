@@ -16,7 +16,18 @@ from enum import StrEnum
 
 from serving.auth import Caller, Role
 
-__all__ = ["POLICY", "Decision", "NotThere", "Relation", "Scope", "Verb", "decide", "may_begin", "scopes"]
+__all__ = [
+    "CONFIRMED",
+    "POLICY",
+    "Decision",
+    "NotThere",
+    "Relation",
+    "Scope",
+    "Verb",
+    "decide",
+    "may_begin",
+    "scopes",
+]
 
 
 class NotThere(LookupError):  # noqa: N818  # it says what is the case, as KeyError does
@@ -72,6 +83,17 @@ POLICY: Mapping[Verb, Mapping[Role, Scope]] = {
     Verb.CHANGE_CARE: {Role.ADMIN: Scope.TENANT},
     Verb.BREAK_GLASS: {Role.CLINICIAN: Scope.TENANT},
 }
+
+CONFIRMED = frozenset(  # destructive, of admins, or in an emergency: only while the sign-in still holds
+    {
+        Verb.DELETE_SUBJECT,
+        Verb.EXPORT_SUBJECT,
+        Verb.READ_DISCLOSURES,
+        Verb.SEARCH_AUDIT,
+        Verb.CHANGE_CARE,
+        Verb.BREAK_GLASS,
+    }
+)
 
 _OF_A_SUBJECT = {
     Verb.DELETE_SUBJECT,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 from serving.cores import cores
 from serving.retention import AUDIT_DAYS
@@ -20,6 +21,7 @@ __all__ = ["Precision", "Profile", "Settings", "SettingsError"]
 
 _PREFIX = "PAT_"
 _EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
+_GOOGLE = "https://securetoken.google.com/"  # who issues Firebase's ID tokens
 _DEBUG, _TRUE = "BENTOML_DEBUG", ("true", "1", "yes", "on")
 _NOT_OURS = frozenset(
     {"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"}
@@ -69,6 +71,11 @@ class Settings:
     embed_body_bytes: int = 10_321_920  # 256 weeks of float32
     firebase_project: str = ""  # whose ID tokens are accepted; empty: nobody is asked who they are
     certificates_url: str = ""  # instead of Google's, in the test profile
+    firebase_credentials_file: str = ""  # a service account's, which may ask whether a sign-in was revoked
+    oidc_issuer: str = ""  # whose access tokens of systems are accepted, for whom, verified with what
+    oidc_audience: str = ""
+    oidc_jwks_url: str = ""
+    oidc_tenant_claim: str = "tenant"
     master_keys_file: str = ""  # lines of name and key, readable by the owner alone
     state_folder: str = ""  # the audit trail and the durable store
     audit_days: int = AUDIT_DAYS  # the trail and the reasons of emergencies are kept
@@ -93,6 +100,11 @@ class Settings:
         """Whether callers are identified, decided about and recorded."""
         return bool(self.firebase_project)
 
+    @property
+    def emulated(self) -> bool:
+        """Whether the unsigned tokens of a Firebase emulator are believed: in the test profile alone."""
+        return self.profile is Profile.TEST and bool(os.environ.get(_EMULATOR))
+
     def check(self, environ: Mapping[str, str]) -> None:
         """Refuse what must not start; called by ``from_environment``."""
         if self.profile is not Profile.TEST and environ.get(_EMULATOR):
@@ -111,6 +123,7 @@ class Settings:
             raise SettingsError(
                 "PAT_FIREBASE_PROJECT needs PAT_MASTER_KEYS_FILE and PAT_STATE_FOLDER as well"
             )
+        self._check_issuer()
         if self.host not in _LOOPBACK:
             raise SettingsError(
                 "this service speaks plain HTTP, so PAT_HOST must be 127.0.0.1, ::1 or localhost; "
@@ -122,9 +135,35 @@ class Settings:
         if self.max_batch_size == 1:
             raise SettingsError("PAT_MAX_BATCH_SIZE: expected at least 2, for BentoML batches no less")
 
+    def _check_issuer(self) -> None:
+        """Refuse an issuer of systems' tokens that is half named, is Google, or could be overheard."""
+        given = (self.oidc_issuer, self.oidc_audience, self.oidc_jwks_url)
+        if any(given) and not all(given):
+            raise SettingsError(
+                "PAT_OIDC_ISSUER, PAT_OIDC_AUDIENCE and PAT_OIDC_JWKS_URL go together; set all"
+            )
+        if (self.oidc_issuer or self.firebase_credentials_file) and not self.firebase_project:
+            raise SettingsError(
+                "PAT_OIDC_ISSUER and PAT_FIREBASE_CREDENTIALS_FILE need PAT_FIREBASE_PROJECT as well"
+            )
+        if self.oidc_issuer.startswith(_GOOGLE):
+            raise SettingsError("PAT_OIDC_ISSUER is Firebase's, whose tokens are accepted already; unset it")
+        schemes = ("https", "http") if self.profile is Profile.TEST else ("https",)
+        for name in ("oidc_issuer", "oidc_jwks_url") if self.oidc_issuer else ():
+            if not _is_address(getattr(self, name), schemes):
+                raise SettingsError(f"{_variable(name)}: expected an address that begins with https://")
+
     def facts(self) -> dict[str, str]:
         """Return every setting by the name of its variable, as text."""
         return {_variable(name): str(value) for name, value in vars(self).items()}
+
+
+def _is_address(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme in schemes and bool(url.hostname)
 
 
 def _variable(name: str) -> str:

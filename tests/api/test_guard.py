@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 from api.guard import CLOSED, PUBLIC, ROUTES, Guard, Safeguards, current_access
 from serving.audit import Action, AuditUnavailable, Outcome, Purpose
 from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
-from serving.policy import NotThere, Relation, Verb
+from serving.policy import CONFIRMED, POLICY, NotThere, Relation, Verb
 from serving.rates import Rates
 from serving.telemetry import SafeguardTelemetry
 
@@ -17,9 +17,10 @@ CALLERS = {role.value: Caller(f"u-{role}", "clinic", frozenset({role}), "me", 5,
 
 
 class Identity:
-    """Believes a bearer token that is the name of a role."""
+    """Believes a bearer token that is the name of a role; ``gone`` is what has become of the sign-in."""
 
     degraded = False
+    gone = None
 
     async def identify(self, authorization):
         if authorization == "Bearer unavailable":
@@ -28,6 +29,10 @@ class Identity:
         if caller is None:
             raise Unauthenticated("no_token" if authorization is None else "invalid")
         return caller
+
+    async def confirm(self, caller):
+        if self.gone is not None:
+            raise self.gone
 
 
 class Trail:
@@ -156,6 +161,37 @@ async def test_a_role_without_the_verb_is_refused(ask, trail, role, route):
     assert answer.status_code == (200 if role in may[ROUTES[route]] else 403)
     assert len(trail.events) == 1
     assert trail.events[0].reason == ("http_200" if answer.status_code == 200 else "no_role")
+
+
+@pytest.mark.parametrize("route", [route for route, verb in ROUTES.items() if verb in CONFIRMED])
+@pytest.mark.parametrize(
+    ("gone", "status", "outcome"),
+    [
+        (Unauthenticated("revoked"), 401, Outcome.REFUSED),
+        (IdentityUnavailable("revocation"), 503, Outcome.FAILED),
+    ],
+)
+async def test_what_cannot_be_taken_back_is_refused_unless_the_sign_in_still_holds(
+    app, trail, route, gone, status, outcome
+):
+    identity = Identity()
+    identity.gone = gone
+    guard = Guard(app, {"safeguards": Safeguards(identity, trail, Subjects())})
+    role = next(role for role in POLICY[ROUTES[route]])
+    transport = httpx.ASGITransport(guard)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        headers = {"Authorization": f"Bearer {role}"}
+        answer = await client.request(route[0], route[1], headers=headers)
+        read = await client.get("/schema.json", headers=headers)
+    assert (answer.status_code, read.status_code) == (status, 200)
+    assert SECRET not in answer.text
+    event = trail.events[0]
+    assert (event.outcome, event.reason, event.actor.uid) == (outcome, gone.reason, f"u-{role}")
+
+
+def test_everything_that_deletes_exports_or_is_an_admin_s_needs_a_sign_in_that_holds():
+    admins = {verb for verb, rule in POLICY.items() if Role.ADMIN in rule and len(rule) < len(Role)}
+    assert admins | {Verb.DELETE_SUBJECT, Verb.EXPORT_SUBJECT, Verb.BREAK_GLASS} <= CONFIRMED
 
 
 async def test_a_subject_that_is_not_there_and_one_that_is_not_allowed_look_alike(ask, trail):

@@ -10,19 +10,16 @@ import httpx
 import jwt
 import pytest
 
-from serving.auth import (
-    Caller,
-    Certificates,
-    FirebaseIdentity,
-    IdentityUnavailable,
-    Role,
-    Rules,
-    Unauthenticated,
-)
+from serving.auth import BearerIdentity, Caller, IdentityUnavailable, Role, Rules, Unauthenticated
 from serving.breaker import Breaker
+from serving.firebase_tokens import Certificates, EmulatorTokens, FirebaseTokens
 from tests.serving.signed import PROJECT, certificate, certificate_endpoint, claims, key, token
 
+pytestmark = pytest.mark.security
 NOW = int(time.time())
+FIREBASE_AUDIENCE = (
+    "https://identitytoolkit.googleapis.com/google.identity.identitytoolkit.v1.IdentityToolkit"
+)
 
 
 class Clock:
@@ -52,7 +49,11 @@ def certificates(endpoint, clock):
 
 @pytest.fixture
 def identity(certificates):
-    return FirebaseIdentity(PROJECT, certificates, Rules(believed_seconds=0))
+    return people(certificates, Rules(believed_seconds=0))
+
+
+def people(certificates, rules):
+    return BearerIdentity([FirebaseTokens(PROJECT, certificates, rules)], rules)
 
 
 async def who(identity, text, scheme="Bearer"):
@@ -68,6 +69,11 @@ async def refused(identity, text):
 
 def unsigned(**changes):
     return jwt.encode(claims(**changes), None, algorithm="none", headers={"kid": "kid1"}) + "A"
+
+
+def emulated(**changes):
+    """As the emulator writes it: nothing after the last dot."""
+    return jwt.encode(claims(**changes), None, algorithm="none")
 
 
 def by_secret(kid="kid1"):
@@ -89,9 +95,17 @@ def tampered():
     return f"{head}.{forged}.{signature}"
 
 
-def nested():
-    body = base64.urlsafe_b64encode(b"[" * 5_000).rstrip(b"=").decode()
+def with_payload(payload):
+    body = base64.urlsafe_b64encode(payload).rstrip(b"=").decode()
     return f"{token().split('.')[0]}.{body}.AAAA"
+
+
+def nested():
+    return with_payload(b"[" * 5_000)
+
+
+def other_algorithm(name):
+    return jwt.encode(claims(), key("kid1"), algorithm=name, headers={"kid": "kid1"})
 
 
 async def test_a_good_token_says_who_asks(identity):
@@ -103,6 +117,7 @@ async def test_a_good_token_says_who_asks(identity):
         subject="patient-7",
         auth_time=caller.auth_time,
         token=caller.token,
+        issued_at=caller.auth_time,
     )
     assert len(caller.token) == 16
 
@@ -119,6 +134,9 @@ REFUSED = {
     "claims exchanged": tampered,
     "expired": lambda: token(exp=NOW - 3600, iat=NOW - 7200),
     "issued in the future": lambda: token(iat=int(time.time()) + 300),
+    "issued half a minute ahead": lambda: token(iat=int(time.time()) + 30),
+    "without time of issue": lambda: token(iat=None),
+    "with an end in text": lambda: token(exp=str(NOW + 3600)),
     "of another project": lambda: token(aud="other"),
     "of another issuer": lambda: token(iss="https://securetoken.google.com/other"),
     "of an issuer who is not Google": lambda: token(iss=f"https://evil.example/{PROJECT}"),
@@ -126,17 +144,32 @@ REFUSED = {
     "without expiry": lambda: token(exp=None),
     "without subject": lambda: token(sub=None),
     "with an empty subject": lambda: token(sub=""),
+    "with a number as subject": lambda: token(sub=7),
     "with a long subject": lambda: token(sub="x" * 129),
     "without key id": lambda: token(kid=None),
     "with an unknown key id": lambda: token("kid9"),
+    "RS384 with the right key": lambda: other_algorithm("RS384"),
+    "PS256 with the right key": lambda: other_algorithm("PS256"),
+    "a custom token": lambda: token(aud=FIREBASE_AUDIENCE),
+    "a session cookie": lambda: token(iss=f"https://session.firebase.google.com/{PROJECT}"),
+    "with a number of 5,000 digits": lambda: with_payload(b'{"exp":' + b"9" * 5_000 + b"}"),
+    "a list": lambda: with_payload(b"[]"),
     "deeply nested": nested,
     "no JSON": lambda: "AAAA.BBBB.CCCC",
 }
 
 
+REASONS = {
+    "expired": "expired",
+    "of another issuer": "issuer",
+    "of an issuer who is not Google": "issuer",
+    "a session cookie": "issuer",
+}
+
+
 @pytest.mark.parametrize("what", REFUSED)
 async def test_a_token_that_is_refused(identity, what):
-    assert await refused(identity, REFUSED[what]()) == ("expired" if what == "expired" else "invalid")
+    assert await refused(identity, REFUSED[what]()) == REASONS.get(what, "invalid")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +178,7 @@ async def test_a_token_that_is_refused(identity, what):
         ({"auth_time": NOW + 3600}, "auth_time"),
         ({"auth_time": None}, "auth_time"),
         ({"auth_time": "now"}, "auth_time"),
+        ({"auth_time": True}, "auth_time"),
         ({"auth_time": NOW - 13 * 3600}, "signed_in_too_long_ago"),
         ({"firebase": {"sign_in_provider": "anonymous"}}, "anonymous"),
         ({"firebase": {}}, "anonymous"),
@@ -163,6 +197,37 @@ async def test_what_firebase_admin_does_not_check(identity, changes, reason):
     assert await refused(identity, token(**changes)) == reason
 
 
+async def test_a_header_that_points_to_a_key_is_never_followed(identity):
+    with certificate_endpoint() as evil:
+        evil.body = json.dumps({"kid1": certificate("other")}).encode()
+        pointers = {"jku": evil.url, "x5u": evil.url, "kid": "kid1"}
+        forged = jwt.encode(claims(), key("other"), algorithm="RS256", headers=pointers)
+        assert await refused(identity, forged) == "invalid"
+        assert evil.asked == 0
+
+
+async def test_tokens_for_the_emulator_are_refused_even_if_its_variable_appears(identity, monkeypatch):
+    monkeypatch.setenv("FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:9099")
+    for text in (token(), token(signed_by="other"), unsigned(), token(exp=NOW - 3600, iat=NOW - 7200)):
+        assert await refused(identity, text) == "emulator"
+    with pytest.raises(Unauthenticated) as error:
+        await identity.identify(f"Bearer {emulated()}")
+    assert error.value.reason == "malformed"
+
+
+async def test_where_the_emulator_is_named_its_unsigned_tokens_say_who_asks(certificates, monkeypatch):
+    monkeypatch.setenv("FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:9099")
+    identity = BearerIdentity([EmulatorTokens(PROJECT, certificates)])
+    assert (await who(identity, emulated())).uid == "user-1"
+    assert await refused(identity, emulated(aud="other")) == "invalid"
+    assert await refused(identity, emulated(roles=["root"])) == "roles"
+
+
+async def test_without_the_emulator_s_variable_its_tokens_are_refused_by_firebase_admin(certificates):
+    identity = BearerIdentity([EmulatorTokens(PROJECT, certificates)])
+    assert await refused(identity, emulated()) == "invalid"
+
+
 async def test_clocks_may_differ_by_seconds(identity):
     await who(identity, token(iat=int(time.time()) + 5, auth_time=int(time.time()) + 5))
 
@@ -177,9 +242,12 @@ async def test_clocks_may_differ_by_seconds(identity):
         ("Basic dXNlcjpwYXNz", "malformed"),
         ("Bearer a.b", "malformed"),
         ("Bearer a.b.c.d", "malformed"),
+        ("Bearer a.b.", "malformed"),
+        ("Bearer a.b.c, Bearer a.b.c", "malformed"),
         ("Bearer a.b.c d", "malformed"),
         ("Bearer a.b.c\n", "malformed"),
         (f"Bearer a.b.{'c' * 9_000}", "too_long"),
+        (f"Bearer a.{'W1tb' * 33_000}.c", "too_long"),
         ("token a.b.c", "malformed"),
     ],
 )
@@ -243,7 +311,7 @@ async def test_garbage_is_no_certificates(certificates, identity, endpoint, cloc
 
 async def test_nobody_there_is_503_and_never_401(clock):
     with httpx.Client(timeout=0.2) as client:
-        identity = FirebaseIdentity(PROJECT, Certificates(client, "http://127.0.0.1:1/", clock=clock))
+        identity = people(Certificates(client, "http://127.0.0.1:1/", clock=clock), Rules())
         with pytest.raises(IdentityUnavailable):
             await who(identity, token())
 
@@ -266,10 +334,10 @@ async def test_a_new_key_is_found_within_the_age_of_the_old_ones_but_not_for_eve
 
 
 async def test_a_verified_token_is_believed_for_a_while_and_never_beyond_its_end(certificates, monkeypatch):
-    identity = FirebaseIdentity(PROJECT, certificates, Rules(skew_seconds=0))
+    identity = people(certificates, Rules(skew_seconds=0))
     text = token(exp=int(time.time()) + 2)
     first = await who(identity, text)
-    monkeypatch.setattr(identity, "_verified", None)
+    monkeypatch.setattr(identity, "_responsible", None)
     assert await who(identity, text) is first
     monkeypatch.undo()
     await asyncio.sleep(3.1)
@@ -277,7 +345,7 @@ async def test_a_verified_token_is_believed_for_a_while_and_never_beyond_its_end
 
 
 async def test_believed_tokens_are_bounded(certificates):
-    identity = FirebaseIdentity(PROJECT, certificates, Rules(believed_tokens=3))
+    identity = people(certificates, Rules(believed_tokens=3))
     for n in range(5):
         await who(identity, token(sub=f"user-{n}"))
     assert len(identity._believed._found) == 3

@@ -15,6 +15,25 @@ PRODUCTION = {
 }
 
 
+OIDC = {
+    "PAT_OIDC_ISSUER": "https://issuer.example",
+    "PAT_OIDC_AUDIENCE": "https://pat.example",
+    "PAT_OIDC_JWKS_URL": "https://issuer.example/keys",
+}
+
+
+def test_production_starts_with_an_issuer_of_systems_tokens():
+    settings = Settings.from_environment({**PRODUCTION, **OIDC})
+    assert (settings.oidc_issuer, settings.oidc_tenant_claim) == ("https://issuer.example", "tenant")
+
+
+@pytest.mark.parametrize("profile", list(Profile))
+def test_only_the_test_profile_is_ever_emulated(monkeypatch, profile):
+    assert not Settings(profile=profile).emulated
+    monkeypatch.setenv("FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:9099")
+    assert Settings(profile=profile).emulated == (profile is Profile.TEST)
+
+
 def test_production_starts_with_identity_keys_and_a_place_for_its_state():
     assert Settings.from_environment(PRODUCTION).guarded
     assert not Settings.from_environment({}).guarded
@@ -41,6 +60,17 @@ def test_values_are_read_with_their_type():
         ({**PRODUCTION, "PAT_CERTIFICATES_URL": "http://x"}, "outside the test profile"),
         ({**PRODUCTION, "FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:9099"}, "is set outside"),
         ({**PRODUCTION, "PAT_AUDIT_DAYS": "2191"}, "2192 days or more"),
+        ({**PRODUCTION, "PAT_OIDC_ISSUER": "https://i"}, "set all"),
+        ({**PRODUCTION, "PAT_OIDC_AUDIENCE": "a", "PAT_OIDC_JWKS_URL": "https://i/k"}, "set all"),
+        ({**PRODUCTION, **OIDC, "PAT_OIDC_ISSUER": "http://i"}, "PAT_OIDC_ISSUER: expected an address"),
+        ({**PRODUCTION, **OIDC, "PAT_OIDC_JWKS_URL": "http://i/k"}, "PAT_OIDC_JWKS_URL: expected an address"),
+        ({**PRODUCTION, **OIDC, "PAT_OIDC_JWKS_URL": "https://"}, "PAT_OIDC_JWKS_URL: expected an address"),
+        ({**PRODUCTION, **OIDC, "PAT_OIDC_JWKS_URL": "file:///k"}, "PAT_OIDC_JWKS_URL: expected an address"),
+        ({**PRODUCTION, **OIDC, "PAT_OIDC_JWKS_URL": "https://["}, "PAT_OIDC_JWKS_URL: expected an address"),
+        ({**PRODUCTION, **OIDC, "PAT_PROFILE": "development", "PAT_OIDC_ISSUER": "http://i"}, "expected an"),
+        ({**PRODUCTION, **OIDC, "PAT_OIDC_ISSUER": "https://securetoken.google.com/p"}, "is Firebase's"),
+        (OIDC, "need PAT_FIREBASE_PROJECT"),
+        ({"PAT_FIREBASE_CREDENTIALS_FILE": "/c"}, "need PAT_FIREBASE_PROJECT"),
         ({"PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({"PAT_PORT": "many"}, "PAT_PORT: expected a whole number"),
         ({"PAT_PORT": "0"}, "PAT_PORT: expected a whole number of at least 1"),
