@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from api import accounts, status, subjects, v1
 from api.openapi import Description
-from api.problems import problem
+from api.problems import invalid, problem
 
 __all__ = ["build"]
 
@@ -15,6 +16,7 @@ __all__ = ["build"]
 def build() -> FastAPI:
     """Build the application; BentoML's HTML page at ``/`` is replaced, for it loads a tag manager."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.include_router(v1.router)
     app.include_router(subjects.router)
     app.include_router(accounts.router)
@@ -22,6 +24,11 @@ def build() -> FastAPI:
     app.add_api_route("/openapi.json", Description(app).answer, include_in_schema=False)
     app.add_api_route("/", _closed, include_in_schema=False)
     return app
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """Say where a body differs; FastAPI would repeat what was sent, and fail where that is not JSON."""
+    return invalid(error.errors() if isinstance(error, RequestValidationError) else [])
 
 
 async def _closed() -> Response:

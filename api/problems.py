@@ -6,7 +6,7 @@ A body says what was expected, what was found and what to do. It never repeats i
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from serving.policy import NotThere
 from serving.rates import CountUnavailable, TooOften
 from serving.store import StoreUnavailable
 
-__all__ = ["MEDIA_TYPE", "ForeignErrors", "answer", "problem", "problem_of"]
+__all__ = ["MEDIA_TYPE", "ForeignErrors", "answer", "invalid", "problem", "problem_of"]
 
 MEDIA_TYPE = "application/problem+json"
 _RETRY_AFTER_SECONDS = 5
@@ -144,7 +144,7 @@ def _is_foreign_error(start: Message) -> bool:
 
 def _rewritten(status: int, body: bytes) -> Response:
     if status in (400, 422) and (errors := _validation_errors(body)):  # of BentoML, of FastAPI
-        return _invalid(errors)
+        return invalid(errors)
     code, detail = _FOREIGN.get(status, ("internal", "the request failed; the server's log says where"))
     return problem(status, code, detail)
 
@@ -168,7 +168,8 @@ def _validation_errors(body: bytes) -> list[dict[str, Any]]:
     return detail if isinstance(detail, list) else []
 
 
-def _invalid(errors: list[dict[str, Any]]) -> Response:
+def invalid(errors: Sequence[Mapping[str, Any]]) -> Response:
+    """Build the answer to what pydantic found wrong, without any of the input."""
     kinds = {str(error.get("type")) for error in errors}
     if kinds & {"json_invalid", "finite_number"}:
         return problem(

@@ -14,7 +14,7 @@ from api.guard import ROUTES
 from api.openapi import HEADERS
 from api.requests import FhirRequest, Options
 from serving.auth import Role
-from tests.e2e.test_guarded import bearer
+from tests.e2e.guarded import bearer
 from tests.security.samples import FHIR, OF_A_SUBJECT, READY, RECORDING, Request, good
 from tests.serving.signed import token
 from tests.shared import ROOT

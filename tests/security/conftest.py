@@ -15,8 +15,8 @@ from serving.keys import MasterKeys
 from serving.state import audit_folder, audit_keys, store_file
 from serving.store import SqliteStore, Vault
 from tests.e2e.conftest import home, week
+from tests.e2e.guarded import guarded
 from tests.e2e.server import Served
-from tests.e2e.test_guarded import guarded
 
 __all__ = ["home", "week"]
 

@@ -36,8 +36,10 @@ WITHOUT_SUBJECT: Mapping[tuple[str, str], Request] = {
     ("GET", "/openapi.json"): {},
 }
 OF_A_SUBJECT: Mapping[tuple[str, str], Callable[[str], Request]] = {
-    ("POST", "/analyze_fhir"): lambda subject: {"json": {**RECORDING, "subject": subject}},
-    ("POST", "/v1/recordings:analyze"): lambda subject: _raw(**FHIR, **{"X-PAT-Subject": subject}),
+    ("POST", "/analyze_fhir"): lambda subject: {"json": {**RECORDING, "subject": f"Patient/{subject}"}},
+    ("POST", "/v1/recordings:analyze"): lambda subject: _raw(
+        **FHIR, **{"X-PAT-Subject": f"Patient/{subject}"}
+    ),
     ("POST", "/v1/subjects:delete"): lambda subject: {"json": {"subject": subject}},
     ("POST", "/v1/subjects:export"): lambda subject: {"json": {"subject": subject}},
     ("POST", "/v1/subjects:disclosures"): lambda subject: {"json": {"subject": subject}},

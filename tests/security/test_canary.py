@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.auth import Role
-from tests.e2e.test_guarded import guarded
+from tests.e2e.guarded import guarded
 from tests.security.canary import Markers, everything
 from tests.security.conftest import UNLIMITED
 from tests.security.forms import forms, hits, number_forms, rest

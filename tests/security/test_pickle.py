@@ -10,7 +10,7 @@ import pytest
 
 from api.guard import ROUTES
 from serving.auth import Role
-from tests.e2e.test_guarded import bearer
+from tests.e2e.guarded import bearer
 from tests.e2e.test_process import Marker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.security]

@@ -8,8 +8,8 @@ import pytest
 from api.app import build
 from api.openapi import Description
 from serving.auth import Role
+from tests.e2e.guarded import bearer
 from tests.e2e.server import BIN
-from tests.e2e.test_guarded import bearer
 from tests.shared import missing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.security, pytest.mark.slow, pytest.mark.timeout(900)]
