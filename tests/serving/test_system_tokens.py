@@ -16,6 +16,7 @@ from serving.system_tokens import Issuer, SystemTokens, granted, read_jwks
 from tests.serving.issuer import (
     AUDIENCE,
     ISSUER,
+    SHARED,
     access_claims,
     access_token,
     by_secret,
@@ -23,6 +24,7 @@ from tests.serving.issuer import (
     joined,
     jwk,
     jwks,
+    oct_key,
     public_pem,
     rsa_key,
     tampered,
@@ -244,19 +246,10 @@ async def test_the_claim_of_the_tenant_is_the_operator_s_choice(keys):
 @pytest.mark.parametrize(
     "member",
     [
-        {
-            "kty": "oct",
-            "kid": "x",
-            "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC1zZWNyZXQt",
-            "alg": "HS384",
-        },
-        {
-            "kty": "oct",
-            "kid": "x",
-            "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC1zZWNyZXQt",
-            "alg": "RS384",
-        },
-        {"kty": "OKP", "crv": "Ed25519", "kid": "x", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        oct_key("x", alg="HS384"),
+        oct_key("x", alg="RS384"),
+        oct_key("x"),
+        {"kty": "OKP", "crv": "Ed25519", "kid": "x", "x": "A" * 43},
         {"kty": "RSA", "kid": "x"},
         {"kty": "RSA", "kid": "x", "n": "!!", "e": "AQAB"},
         {"kty": ["RSA"], "kid": "x"},
@@ -299,15 +292,9 @@ async def test_of_two_keys_of_one_name_neither_is_believed(identity, endpoint):
 
 
 async def test_a_secret_among_the_public_keys_verifies_nothing(identity, endpoint):
-    secret = b"0123456789abcdef0123456789abcdef0123456789abcdef"
-    member = {
-        "kty": "oct",
-        "kid": "rs",
-        "k": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm",
-    }
-    endpoint.body = jwks(member, jwk(ec_key(), "es"))
+    endpoint.body = jwks(oct_key("rs"), jwk(ec_key(), "es"))
     for algorithm in ("HS384", "RS384"):
-        assert await refused(identity, by_secret(secret, algorithm)) in ("algorithm", "key")
+        assert await refused(identity, by_secret(SHARED, algorithm)) in ("algorithm", "key")
 
 
 GARBAGE = [
