@@ -1,5 +1,6 @@
 """Every row of the token table for systems, with real RS384 and ES384 keys served by a local key set."""
 
+import contextlib
 import json
 import time
 
@@ -7,11 +8,13 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from serving.auth import BearerIdentity, Caller, IdentityUnavailable, Role, Rules, Unauthenticated
 from serving.breaker import Breaker
 from serving.firebase_tokens import Certificates, FirebaseTokens
-from serving.signing_keys import SigningKeys
+from serving.signing_keys import Published, SigningKeys
 from serving.system_tokens import Issuer, SystemTokens, granted, read_jwks
 from tests.serving.issuer import (
     AUDIENCE,
@@ -95,6 +98,21 @@ async def test_a_system_is_a_caller_of_its_tenant_with_the_role_service(identity
     assert len(caller.token) == 16
 
 
+class Offline:
+    """The issuer's keys at hand."""
+
+    stale = False
+
+    def current(self):
+        return Published(b"", read_jwks(jwks()))
+
+    def expect(self, name):
+        pass
+
+
+OFFLINE = SystemTokens(Issuer(ISSUER, AUDIENCE), Offline())
+
+
 def soon(seconds):
     return int(time.time()) + seconds
 
@@ -162,6 +180,36 @@ ROWS = {
 async def test_a_token_of_a_system_that_is_refused(identity, what):
     make, reason = ROWS[what]
     assert await refused(identity, make()) == reason
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+CLAIMS = ("iss", "aud", "exp", "iat", "nbf", "sub", "jti", "scope", "tenant")
+HEADERS = ("alg", "kid", "typ", "crit", "b64", "jku", "jwk")
+
+
+@settings(max_examples=300, deadline=None)
+@given(name=st.sampled_from(CLAIMS), value=JSON)
+def test_whatever_a_claim_is_the_token_is_believed_or_refused(name, value):
+    signed = jwt.PyJWS().encode(
+        json.dumps({**access_claims(), name: value}).encode(), rsa_key(), "RS384", headers={"kid": "rs"}
+    )
+    believed_or_refused(signed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(name=st.sampled_from(HEADERS), value=JSON)
+def test_whatever_a_header_is_the_token_is_refused(name, value):
+    with pytest.raises(Unauthenticated):
+        OFFLINE.verify(joined({**HEADER, name: value}), "digest")
+
+
+def believed_or_refused(text):
+    with contextlib.suppress(Unauthenticated):
+        assert OFFLINE.verify(text, "digest").caller.roles <= {Role.SERVICE}
 
 
 async def test_a_token_too_long_to_be_looked_at(identity, endpoint):
