@@ -78,7 +78,7 @@ class Emulator:
 
 
 def _person(email: str) -> dict[str, object]:
-    return {"email": email, "password": "correct horse", "returnSecureToken": True}
+    return {"email": email, "password": email, "returnSecureToken": True}
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 ISSUER = "https://issuer.example/realm"
 AUDIENCE = "https://pat.example"
+SHARED = bytes(range(48))  # what both sides would have to know
 KIDS = {"RS384": "rs", "ES384": "es"}
 
 
@@ -45,6 +46,11 @@ def jwk(key: Any, kid: str | None, **changes: object) -> dict[str, object]:
     kind = ECAlgorithm if isinstance(key, ec.EllipticCurvePrivateKey) else RSAAlgorithm
     member = {**kind.to_jwk(key.public_key(), as_dict=True), "kid": kid, "use": "sig", **changes}
     return {name: value for name, value in member.items() if value is not None}
+
+
+def oct_key(kid: str, **changes: object) -> dict[str, object]:
+    """A secret, which has no place in a published key set."""
+    return {"kty": "oct", "kid": kid, "k": base64.urlsafe_b64encode(SHARED).decode(), **changes}
 
 
 def jwks(*members: object) -> bytes:

@@ -130,7 +130,7 @@ def test_credentials_that_others_can_read_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"private_key": "garbage"}, {"private_key": None}, {"client_email": None}, {"type": "user"}]
+    "changes", [{"private_key": repr(None)}, {"private_key": None}, {"client_email": None}, {"type": "user"}]
 )
 def test_credentials_that_are_none_are_refused(tmp_path, changes):
     with pytest.raises(CredentialsUnusable, match="not a readable service account"):

@@ -1,5 +1,6 @@
 """Every row of the token table for systems, with real RS384 and ES384 keys served by a local key set."""
 
+import contextlib
 import json
 import time
 
@@ -7,15 +8,18 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from serving.auth import BearerIdentity, Caller, IdentityUnavailable, Role, Rules, Unauthenticated
 from serving.breaker import Breaker
 from serving.firebase_tokens import Certificates, FirebaseTokens
-from serving.signing_keys import SigningKeys
+from serving.signing_keys import Published, SigningKeys
 from serving.system_tokens import Issuer, SystemTokens, granted, read_jwks
 from tests.serving.issuer import (
     AUDIENCE,
     ISSUER,
+    SHARED,
     access_claims,
     access_token,
     by_secret,
@@ -23,6 +27,7 @@ from tests.serving.issuer import (
     joined,
     jwk,
     jwks,
+    oct_key,
     public_pem,
     rsa_key,
     tampered,
@@ -93,6 +98,21 @@ async def test_a_system_is_a_caller_of_its_tenant_with_the_role_service(identity
     assert len(caller.token) == 16
 
 
+class Offline:
+    """The issuer's keys at hand."""
+
+    stale = False
+
+    def current(self):
+        return Published(b"", read_jwks(jwks()))
+
+    def expect(self, name):
+        pass
+
+
+OFFLINE = SystemTokens(Issuer(ISSUER, AUDIENCE), Offline())
+
+
 def soon(seconds):
     return int(time.time()) + seconds
 
@@ -117,7 +137,7 @@ ROWS = {
     "with a number as key id": (lambda: joined({"alg": "RS384", "kid": 7}), "invalid"),
     "with an unknown key id": (lambda: access_token(header={"kid": "unknown"}), "key"),
     "with a critical extension": (lambda: access_token(header={"crit": ["exp"]}), "invalid"),
-    "with an extension PyJWT knows": (lambda: access_token(header={"crit": ["b64"]}), "extension"),
+    "with an extension PyJWT knows": (lambda: joined({**HEADER, "b64": True, "crit": ["b64"]}), "extension"),
     "expired": (lambda: access_token(exp=NOW - 60, iat=NOW - 360), "expired"),
     "issued in the future": (lambda: access_token(iat=soon(60)), "invalid"),
     "not valid yet": (lambda: access_token(nbf=soon(60)), "invalid"),
@@ -160,6 +180,36 @@ ROWS = {
 async def test_a_token_of_a_system_that_is_refused(identity, what):
     make, reason = ROWS[what]
     assert await refused(identity, make()) == reason
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+CLAIMS = ("iss", "aud", "exp", "iat", "nbf", "sub", "jti", "scope", "tenant")
+HEADERS = ("alg", "kid", "typ", "crit", "b64", "jku", "jwk")
+
+
+@settings(max_examples=300, deadline=None)
+@given(name=st.sampled_from(CLAIMS), value=JSON)
+def test_whatever_a_claim_is_the_token_is_believed_or_refused(name, value):
+    signed = jwt.PyJWS().encode(
+        json.dumps({**access_claims(), name: value}).encode(), rsa_key(), "RS384", headers={"kid": "rs"}
+    )
+    believed_or_refused(signed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(name=st.sampled_from(HEADERS), value=JSON)
+def test_whatever_a_header_is_the_token_is_refused(name, value):
+    with pytest.raises(Unauthenticated):
+        OFFLINE.verify(joined({**HEADER, name: value}), "digest")
+
+
+def believed_or_refused(text):
+    with contextlib.suppress(Unauthenticated):
+        assert OFFLINE.verify(text, "digest").caller.roles <= {Role.SERVICE}
 
 
 async def test_a_token_too_long_to_be_looked_at(identity, endpoint):
@@ -244,19 +294,10 @@ async def test_the_claim_of_the_tenant_is_the_operator_s_choice(keys):
 @pytest.mark.parametrize(
     "member",
     [
-        {
-            "kty": "oct",
-            "kid": "x",
-            "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC1zZWNyZXQt",
-            "alg": "HS384",
-        },
-        {
-            "kty": "oct",
-            "kid": "x",
-            "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC1zZWNyZXQt",
-            "alg": "RS384",
-        },
-        {"kty": "OKP", "crv": "Ed25519", "kid": "x", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        oct_key("x", alg="HS384"),
+        oct_key("x", alg="RS384"),
+        oct_key("x"),
+        {"kty": "OKP", "crv": "Ed25519", "kid": "x", "x": "A" * 43},
         {"kty": "RSA", "kid": "x"},
         {"kty": "RSA", "kid": "x", "n": "!!", "e": "AQAB"},
         {"kty": ["RSA"], "kid": "x"},
@@ -299,15 +340,9 @@ async def test_of_two_keys_of_one_name_neither_is_believed(identity, endpoint):
 
 
 async def test_a_secret_among_the_public_keys_verifies_nothing(identity, endpoint):
-    secret = b"0123456789abcdef0123456789abcdef0123456789abcdef"
-    member = {
-        "kty": "oct",
-        "kid": "rs",
-        "k": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm",
-    }
-    endpoint.body = jwks(member, jwk(ec_key(), "es"))
+    endpoint.body = jwks(oct_key("rs"), jwk(ec_key(), "es"))
     for algorithm in ("HS384", "RS384"):
-        assert await refused(identity, by_secret(secret, algorithm)) in ("algorithm", "key")
+        assert await refused(identity, by_secret(SHARED, algorithm)) in ("algorithm", "key")
 
 
 GARBAGE = [
