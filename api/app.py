@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
-from starlette.responses import Response
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import JSONResponse, Response
 
-from api import subjects, v1
+from api import research, subjects, v1
 from api.problems import problem
 
 __all__ = ["build"]
@@ -14,10 +15,18 @@ __all__ = ["build"]
 def build() -> FastAPI:
     """Build the application; BentoML's HTML page at ``/`` is replaced, for it loads a tag manager."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.include_router(v1.router)
     app.include_router(subjects.router)
+    app.include_router(research.router)
     app.add_api_route("/", _closed, include_in_schema=False)
     return app
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """Say where a body differs; FastAPI would repeat what was sent, which may be no JSON (NaN) either."""
+    found = error.errors() if isinstance(error, RequestValidationError) else ()
+    return JSONResponse({"detail": [{"type": one["type"], "loc": one["loc"]} for one in found]}, 422)
 
 
 async def _closed() -> Response:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.problems import problem
 from serving.audit import Action, Actor, AuditEvent, AuditUnavailable, Outcome, Purpose
 from serving.auth import Caller, IdentityUnavailable, Unauthenticated
+from serving.codes import Codes
 from serving.deletion import Registry
 from serving.policy import Decision, NotThere, Relation, Verb, decide, may_begin
 from serving.rates import Rates, Verdict
@@ -39,6 +40,8 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("POST", "/v1/care:begin"): Verb.CHANGE_CARE,
     ("POST", "/v1/care:end"): Verb.CHANGE_CARE,
     ("POST", "/v1/emergencies"): Verb.BREAK_GLASS,
+    ("POST", "/v1/recordings:deidentify"): Verb.DEIDENTIFY,
+    ("POST", "/v1/research-codes:resolve"): Verb.RESOLVE_CODE,
     ("GET", "/schema.json"): Verb.READ_SCHEMA,
 }
 PUBLIC = frozenset({"/livez", "/readyz", "/healthz"})  # say nothing of anybody
@@ -55,7 +58,9 @@ _ACTIONS = {
     Verb.READ_DISCLOSURES: Action.READ,
     Verb.SEARCH_AUDIT: Action.READ,
     Verb.CHANGE_CARE: Action.UPDATE,
+    Verb.RESOLVE_CODE: Action.READ,
 }
+_PURPOSES = {Verb.DEIDENTIFY: Purpose.RESEARCH, Verb.RESOLVE_CODE: Purpose.RESEARCH}
 
 
 class Identity(Protocol):
@@ -100,6 +105,7 @@ class Safeguards:
     subjects: Subjects
     registry: Registry | None = None
     rates: Rates = field(default_factory=lambda: Rates(RATES))
+    codes: Codes | None = None
 
     @property
     def able(self) -> bool:
@@ -250,6 +256,7 @@ class _Answered:
             outcome=_outcome(status),
             reason=reason or f"http_{status}",
             actor=_actor(self._caller, self._address),
+            purpose=_PURPOSES.get(self._verb, Purpose.TREATMENT) if self._verb else Purpose.TREATMENT,
             trace=f"{get_current_span().get_span_context().trace_id:032x}",
         )
         await self._safeguards.trail.record(

@@ -11,6 +11,7 @@ from api.guard import Safeguards
 from serving.audit import AuditTrail, Checkpoint, MacKey
 from serving.auth import GOOGLE, Certificates, FirebaseIdentity
 from serving.care import HELD, Care
+from serving.codes import RESEARCH_CODE, Codes
 from serving.deletion import Registry, VaultHolder
 from serving.keys import MasterKeys
 from serving.rates import Rates
@@ -38,7 +39,7 @@ def build(settings: Settings) -> Safeguards:
         settings.firebase_project, Certificates(client, settings.certificates_url or GOOGLE)
     )
     vault = Vault(SqliteStore(store_file(state)), keys)
-    registry = Registry(vault, [VaultHolder(vault, purpose) for purpose in HELD])
+    registry = Registry(vault, [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE)])
     rates = Rates(
         {
             "address": settings.rate_address,
@@ -46,7 +47,7 @@ def build(settings: Settings) -> Safeguards:
             "tenant": settings.rate_tenant,
         }
     )
-    return Safeguards(identity, trail, Care(vault), registry, rates)
+    return Safeguards(identity, trail, Care(vault), registry, rates, Codes(vault))
 
 
 def _tell(reached: Checkpoint) -> None:

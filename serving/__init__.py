@@ -8,6 +8,7 @@ telemetry  batch size, wait and queue for Prometheus
 logs       one JSON line per event, never a health value
 auth       who asks: Firebase ID tokens verified for real
 policy     who may do what: one table, deny by default
+codes      random names of subjects for research, and the way back
 care       who cares for whom, and emergencies
 audit      the audit trail, on disk before any disclosure; audit_check reads it
 keys       a key per subject, wrapped by master keys
@@ -24,6 +25,7 @@ __all__ = [
     "auth",
     "breaker",
     "care",
+    "codes",
     "cores",
     "keys",
     "limits",
