@@ -63,7 +63,7 @@ audit-dependencies: setup ## compare the pins with known vulnerabilities (needs 
 validate: setup ## compare every metric with the vendors' and published values; results in validation/results
 	$(BIN)/python -m validation
 
-dictionary: setup ## write the JSON Schema of the Analysis and docs/data-dictionary.md again, from the code
+dictionary: setup ## write the JSON Schemas of the documents and docs/data-dictionary.md again, from the code
 	$(BIN)/python -m postprocessing.schema
 	$(BIN)/python -m postprocessing.dictionary docs/data-dictionary.md
 

@@ -50,7 +50,9 @@ def _is_refusal(error: Exception) -> bool:
     from models.checkpoint import CheckpointError
     from pat_runner.engines import EngineError
     from pat_runner.gate import GoldenMismatch
+    from postprocessing.cohort import CohortRefused
     from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
+    from postprocessing.research import DocumentRefused
     from preprocessing.recording import RecordingError
     from serving.audit import AuditUnavailable
     from serving.keys import KeysUnusable, Unreadable
@@ -60,10 +62,9 @@ def _is_refusal(error: Exception) -> bool:
 
     weights = (CheckpointError, GoldenMismatch, EngineError)
     safeguards = (KeysUnusable, Unreadable, StoreUnavailable, SettingsError, AuditUnavailable)
-    places = (AddressUnusable, OSError)
-    return isinstance(
-        error, (RecordingError, *weights, BundleOptionsError, BundleTooLargeError, *safeguards, *places)
-    )
+    documents = (BundleOptionsError, BundleTooLargeError, DocumentRefused, CohortRefused)
+    refusals = (RecordingError, *weights, *documents, *safeguards, AddressUnusable, OSError)
+    return isinstance(error, refusals)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_weights(commands)
     _add_keys(commands)
     _add_audit(commands)
+    _add_research(commands)
     return parser
 
 
@@ -267,6 +269,20 @@ def _add_audit(commands: Any) -> None:
         found.add_argument("--subject", metavar="TENANT/ID", help="events about this subject")
         found.add_argument("--since", default="", help="ISO 8601 in UTC, or its beginning: 2026-11")
         found.add_argument("--until", default="~", help="same")
+
+
+def _add_research(commands: Any) -> None:
+    made = _command(
+        commands, "deidentify", _deidentify, "Make of analyses (JSON) what may leave for research."
+    )
+    made.add_argument("files", nargs="+", type=Path, help="documents that `pat analyze` wrote")
+    made.add_argument("-o", "--output", type=Path, required=True, help="a new or empty folder")
+    made.add_argument("--people", type=Path, help="a CSV table with the columns file,person,age,sex")
+    table = _command(commands, "cohort", _cohort, "Print a table over groups of de-identified documents.")
+    table.add_argument("files", nargs="+", type=Path, help="documents that one run of `pat deidentify` wrote")
+    table.add_argument("--by", default="", help="groups, beside the unit: sex,age_band,wear_site")
+    table.add_argument("--k", type=int, default=11, help="fewest people of a cell (default: 11)")
+    table.add_argument("--output", type=Path, help="write it here instead of standard output")
 
 
 def _add_state(parser: argparse.ArgumentParser) -> None:
@@ -634,3 +650,21 @@ def _record(arguments: Arguments, event: AuditEvent) -> None:
         trail.record_now(event)
     finally:
         trail.close()
+
+
+def _deidentify(arguments: Arguments) -> None:
+    from postprocessing.research import DocumentRefused, deidentified_files
+
+    documents = deidentified_files(arguments.files, arguments.people)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    if any(arguments.output.iterdir()):
+        raise DocumentRefused(f"{arguments.output}: expected a new or empty folder, for codes are of one run")
+    for name, text in documents.items():
+        _write(text, arguments.output / name)
+
+
+def _cohort(arguments: Arguments) -> None:
+    from postprocessing.research import table_of
+
+    by = tuple(name for name in arguments.by.split(",") if name)
+    _write(table_of(arguments.files, by, arguments.k).model_dump_json(indent=1), arguments.output)

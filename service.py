@@ -51,6 +51,9 @@ _RAW_DOOR = Door(SETTINGS.raw_body_bytes, json_only=False, larger="larger files 
 _WEEKS_DOOR = Door(SETTINGS.embed_body_bytes, json_only=False, larger="send fewer weeks at a time")
 _DOORS = {f"/{verb}": _JSON_DOOR for verb in ("analyze", "analyze_fhir", "embed", "explain")}
 _DOORS["/v1/embed"] = _WEEKS_DOOR
+_DOORS["/v1/recordings:deidentify"] = Door(
+    SETTINGS.json_body_bytes, json_only=True, larger="larger recordings go through the pat command"
+)
 _MOUNTED = Mounted()
 _STORE_SECONDS = 5  # until a store that does not answer is tried again
 _SAFEGUARDS: dict[str, Any] = {}  # api.guard.Safeguards of this process, once it has started

@@ -25,6 +25,7 @@ from api.problems import problem, problem_of
 from serving import lifecycle
 from serving.audit import Action, Actor, AuditEvent, AuditUnavailable, Outcome, Purpose
 from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
+from serving.codes import Codes
 from serving.deletion import Registry
 from serving.policy import CONFIRMED, Decision, NotThere, Relation, Verb, decide, may_begin
 from serving.rates import CountUnavailable, Rates, TooOften, Verdict
@@ -51,6 +52,8 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("POST", "/v1/audit:search"): Verb.SEARCH_AUDIT,
     ("POST", "/v1/subjects:disclosures"): Verb.READ_DISCLOSURES,
     ("GET", "/v1/status"): Verb.READ_STATUS,
+    ("POST", "/v1/recordings:deidentify"): Verb.DEIDENTIFY,
+    ("POST", "/v1/research-codes:resolve"): Verb.RESOLVE_CODE,
     ("GET", "/schema.json"): Verb.READ_SCHEMA,
     ("GET", "/openapi.json"): Verb.READ_SCHEMA,
 }
@@ -68,10 +71,13 @@ _ACTIONS = {
     Verb.READ_DISCLOSURES: Action.READ,
     Verb.SEARCH_AUDIT: Action.READ,
     Verb.CHANGE_CARE: Action.UPDATE,
+    Verb.RESOLVE_CODE: Action.READ,
 }
-
-
-_OPERATIONS = {Verb.CHANGE_CARE, Verb.SEARCH_AUDIT, Verb.READ_STATUS, Verb.READ_SCHEMA}
+_PURPOSES = {
+    **dict.fromkeys((Verb.DEIDENTIFY, Verb.RESOLVE_CODE), Purpose.RESEARCH),
+    **dict.fromkeys((Verb.CHANGE_CARE, Verb.SEARCH_AUDIT), Purpose.OPERATIONS),
+    **dict.fromkeys((Verb.READ_STATUS, Verb.READ_SCHEMA), Purpose.OPERATIONS),
+}
 _OF_ROLES = {  # by the only role of a caller
     frozenset({Role.PATIENT}): Purpose.PATIENT_REQUEST,
     frozenset({Role.RESEARCHER}): Purpose.RESEARCH,
@@ -148,6 +154,7 @@ class Safeguards:
     )
     rates: Rates = field(default_factory=lambda: Rates(RATES))
     store: Store | None = None
+    codes: Codes | None = None
 
     @property
     def able(self) -> bool:
@@ -377,9 +384,8 @@ def _with(event: AuditEvent, access: Access | None, *, disclosed: bool) -> Audit
 
 
 def _purpose(access: Access) -> Purpose:
-    if access.verb in _OPERATIONS:
-        return Purpose.OPERATIONS
-    return _OF_ROLES.get(access.caller.roles, Purpose.TREATMENT)
+    of_role = _OF_ROLES.get(access.caller.roles, Purpose.TREATMENT)
+    return _PURPOSES.get(access.verb, of_role)
 
 
 class _Held:

@@ -35,6 +35,7 @@ _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the s
     | {"ends", "sources", "ids", "sampling", "travel", "from"}
     | {"options", "clinical", "profile", "scorer", "stride_days", "subject", "return", "weeks"}
     | {"standardized", "tokens", "uid", "reason", "minutes", "since", "until", "limit", "verb", "outcome"}
+    | {"project", "code", "age", "sex"}
     | {"threshold", "rescoring", "rest", "sleep_log", "in_bed", "out_of_bed", "intervals", "series"}
 )
 _TABLE = (

@@ -14,6 +14,7 @@ from serving.audit import AuditTrail, AuditUnavailable
 from serving.audit_file import Checkpoint, MacKey
 from serving.auth import BearerIdentity, Role, Verifier
 from serving.care import HELD, Care
+from serving.codes import RESEARCH_CODE, Codes
 from serving.deletion import Registry, VaultHolder
 from serving.firebase_tokens import GOOGLE, Certificates, EmulatorTokens, FirebaseTokens
 from serving.keys import MasterKeys
@@ -50,7 +51,7 @@ def build(settings: Settings) -> Safeguards:
     trail = AuditTrail(folder, MacKey(name, secret), _tell)
     trail.start()
     _announce(trail, store, settings.facts() | {lifecycle.KEY: keys.current}, secret)
-    registry = Registry(vault, [VaultHolder(vault, purpose) for purpose in HELD])
+    registry = Registry(vault, [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE)])
     sweeper = Sweeper(trail, [AuditFiles(trail, folder, settings.audit_days), Expired(store)])
     sweeper.start()
     return Safeguards(
@@ -61,6 +62,7 @@ def build(settings: Settings) -> Safeguards:
         audit_folder=folder,
         sweeper=sweeper,
         store=store,
+        codes=Codes(vault),
         rates=_rates(settings, keys),
         telemetry=SafeguardTelemetry(),
     )

@@ -6,20 +6,27 @@ have been recorded for them, ``valid_days``, ``cut_points``), ``fhir`` the docum
 ``report`` the document as one page with pictures (drawn in ``html``), ``wording`` what no text may claim.
 ``uncertainty`` and ``resampled_days`` add bootstrap intervals; ``schema`` is the document's published form,
 ``dictionary`` the page that explains it (made with the recordings of ``specimens``).
+``deidentify`` makes of a document what may leave for research (``deidentified``, in steps of ``buckets``),
+``cohort`` a table over groups of people, ``research`` does both over files.
 """
 
 __all__ = [
     "absence",
     "activity",
     "analysis",
+    "buckets",
     "circadian",
+    "cohort",
     "contract",
     "cut_points",
+    "deidentified",
+    "deidentify",
     "dictionary",
     "fhir",
     "html",
     "report",
     "resampled_days",
+    "research",
     "schema",
     "sleep",
     "specimens",

@@ -1,6 +1,6 @@
-"""The published form of the Analysis: its JSON Schema, in step with the code, and stored documents read back.
+"""The published forms of the documents: JSON Schemas, in step with the code, and stored documents read back.
 
-``python -m postprocessing.schema`` writes the file again after a change of analysis.py.
+``python -m postprocessing.schema`` writes the files again after a change of analysis.py or deidentified.py.
 """
 
 from __future__ import annotations
@@ -12,12 +12,25 @@ from typing import Any
 
 from postprocessing.absence import Reason, absent
 from postprocessing.analysis import SCHEMA, Activity, Analysis, Metric, Quality, RecordingSummary
+from postprocessing.deidentified import SCHEMA as DEIDENTIFIED
+from postprocessing.deidentified import DeidentifiedAnalysis
 from postprocessing.metrics import METRICS, codes_of
 from preprocessing.units import Unit
 
-__all__ = ["FILE", "UnknownSchema", "analysis_schema", "generated", "read_document"]
+__all__ = [
+    "DEIDENTIFIED_FILE",
+    "FILE",
+    "UnknownSchema",
+    "analysis_schema",
+    "deidentified_schema",
+    "generated",
+    "generated_deidentified",
+    "read_deidentified",
+    "read_document",
+]
 
 FILE = Path(__file__).with_name("pat-analysis-1.schema.json")
+DEIDENTIFIED_FILE = FILE.with_name("pat-deidentified-1.schema.json")
 
 
 @cache
@@ -27,14 +40,28 @@ def analysis_schema() -> dict[str, Any]:
     return published
 
 
+@cache
+def deidentified_schema() -> dict[str, Any]:
+    """Return the published JSON Schema (draft 2020-12) of ``pat-deidentified/1``."""
+    published: dict[str, Any] = json.loads(DEIDENTIFIED_FILE.read_text(encoding="utf-8"))
+    return published
+
+
 def generated() -> dict[str, Any]:
     """Make the schema from the code; a field with a default may be missing, as in older documents."""
-    schema = Analysis.model_json_schema(mode="validation")
-    head = {
+    return _head(SCHEMA) | Analysis.model_json_schema(mode="validation")
+
+
+def generated_deidentified() -> dict[str, Any]:
+    """Make the schema of the de-identified document from the code."""
+    return _head(DEIDENTIFIED) | DeidentifiedAnalysis.model_json_schema(mode="validation")
+
+
+def _head(name: str) -> dict[str, Any]:
+    return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:{SCHEMA.replace('/', ':')}",
+        "$id": f"urn:{name.replace('/', ':')}",
     }
-    return head | schema
 
 
 class UnknownSchema(ValueError):  # noqa: N818  # it says what is the case
@@ -47,14 +74,25 @@ def read_document(text: str | bytes) -> Analysis:
     Additions to ``pat-analysis/1`` have defaults; one of the first form, which had no activity, gets every
     number of it as absent. Raises UnknownSchema, or ValueError for what is no valid document of its version.
     """
-    document = json.loads(text)
-    named = document.get("schema") if isinstance(document, dict) else None
-    if named != SCHEMA:
-        found = repr(named[:40]) if isinstance(named, str) else "no name"
-        raise UnknownSchema(f"expected a document of {SCHEMA}, found {found}; read it with its own release")
+    document = _named(text, SCHEMA)
     if "activity" not in document:
         document["activity"] = _no_activity(document).model_dump(mode="json")
     return Analysis.model_validate_json(json.dumps(document))
+
+
+def read_deidentified(text: str | bytes) -> DeidentifiedAnalysis:
+    """Read a de-identified document; raises as ``read_document`` does."""
+    return DeidentifiedAnalysis.model_validate_json(json.dumps(_named(text, DEIDENTIFIED)))
+
+
+def _named(text: str | bytes, name: str) -> dict[str, Any]:
+    """Return the document that ``text`` holds; raises UnknownSchema unless it calls itself ``name``."""
+    document = json.loads(text)
+    named = document.get("schema") if isinstance(document, dict) else None
+    if named != name:
+        found = repr(named[:40]) if isinstance(named, str) else "no name"
+        raise UnknownSchema(f"expected a document of {name}, found {found}; read it with its own release")
+    return dict(document)
 
 
 def _no_activity(document: dict[str, Any]) -> Activity:
@@ -67,7 +105,8 @@ def _no_activity(document: dict[str, Any]) -> Activity:
 
 
 def _write() -> None:
-    FILE.write_text(json.dumps(generated(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for file, schema in ((FILE, generated()), (DEIDENTIFIED_FILE, generated_deidentified())):
+        file.write_text(json.dumps(schema, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ logs       one JSON line per event, never a health value
 auth       who asks: each token verified by who is responsible for its issuer; firebase_tokens, system_tokens
 revocation whether a sign-in still holds, before what cannot be taken back; signing_keys fetches what verifies
 policy     who may do what: one table, deny by default
+codes      random names of subjects for research, and the way back
 care       who cares for whom, and emergencies
 audit      the audit trail, on disk before any disclosure; audit_check reads it
 keys       a key per subject, wrapped by master keys
@@ -26,6 +27,7 @@ __all__ = [
     "auth",
     "breaker",
     "care",
+    "codes",
     "cores",
     "firebase_tokens",
     "keys",

@@ -50,11 +50,17 @@ class Verb(StrEnum):
     SEARCH_AUDIT = "search_audit"
     CHANGE_CARE = "change_care"
     BREAK_GLASS = "break_glass"
+    DEIDENTIFY = "deidentify"
+    RESOLVE_CODE = "resolve_code"
 
 
 class Scope(StrEnum):
-    """Of whom: oneself, those one cares for, those of one's tenant, or nobody in particular."""
+    """Of whom: oneself, those one cares for, those of one's tenant, or nobody in particular.
 
+    ``brought``: data that the caller brings, as in every scope, and no subject at all.
+    """
+
+    BROUGHT = "brought"
     OWN = "own"
     CARE = "care"
     TENANT = "tenant"
@@ -82,6 +88,12 @@ POLICY: Mapping[Verb, Mapping[Role, Scope]] = {
     Verb.SEARCH_AUDIT: {Role.ADMIN: Scope.TENANT},
     Verb.CHANGE_CARE: {Role.ADMIN: Scope.TENANT},
     Verb.BREAK_GLASS: {Role.CLINICIAN: Scope.TENANT},
+    Verb.DEIDENTIFY: {
+        Role.CLINICIAN: Scope.CARE,
+        Role.RESEARCHER: Scope.BROUGHT,  # who names a subject and gets its code would know whose it is
+        Role.SERVICE: Scope.TENANT,
+    },
+    Verb.RESOLVE_CODE: {Role.ADMIN: Scope.TENANT},
 }
 
 CONFIRMED = frozenset(  # destructive, of admins, or in an emergency: only while the sign-in still holds
@@ -92,6 +104,7 @@ CONFIRMED = frozenset(  # destructive, of admins, or in an emergency: only while
         Verb.SEARCH_AUDIT,
         Verb.CHANGE_CARE,
         Verb.BREAK_GLASS,
+        Verb.RESOLVE_CODE,
     }
 )
 
@@ -101,7 +114,9 @@ _OF_A_SUBJECT = {
     Verb.READ_DISCLOSURES,
     Verb.CHANGE_CARE,
     Verb.BREAK_GLASS,
+    Verb.RESOLVE_CODE,
 }
+_NOT_FOR_EMERGENCIES = {Verb.DEIDENTIFY}  # they open what is needed to treat
 
 
 @dataclass(frozen=True)
@@ -131,6 +146,8 @@ def decide(caller: Caller, verb: Verb, subject: str = "", relation: Relation = R
         return Decision(allowed=False, reason="no_subject", hidden=True)
     if not subject or may & {Scope.ANY, Scope.TENANT} or (Scope.OWN in may and subject == caller.subject):
         return Decision(allowed=True, reason="ok")
+    if relation is Relation.EMERGENCY and verb in _NOT_FOR_EMERGENCIES:
+        relation = Relation.NONE
     return _by_relation(may, relation)
 
 

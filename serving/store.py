@@ -203,6 +203,17 @@ class Vault:
         key = self._wrapper.unwrap(Wrapped.of(wrapped))
         return unseal(key, sealed, Place(at.tenant, at.pseudonym, purpose, name))
 
+    def add(self, at: Subject, purpose: str, name: str, value: bytes) -> bool:
+        """Seal and keep ``value`` if nothing is there; say whether it was kept."""
+        sealed = seal(self._key(_KEYS, at.pseudonym), value, Place(at.tenant, at.pseudonym, purpose, name))
+        return self._store.add(purpose, f"{at.pseudonym}/{name}", sealed)
+
+    def having(self, tenant: str, purpose: str, name: str) -> list[Subject]:
+        """Return the subjects of ``tenant`` with a value called ``name``, which no other tenant may use."""
+        ending = f"/{name}"
+        found = (known for known in self._store.names(purpose) if known.endswith(ending))
+        return [Subject(tenant, known.removesuffix(ending)) for known in found]
+
     def names(self, at: Subject, purpose: str) -> list[str]:
         """Return the names under which a subject has values for ``purpose``."""
         prefix = f"{at.pseudonym}/"

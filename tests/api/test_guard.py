@@ -157,6 +157,8 @@ async def test_a_role_without_the_verb_is_refused(ask, trail, role, route):
         Verb.SEARCH_AUDIT: {Role.ADMIN},
         Verb.READ_DISCLOSURES: {Role.PATIENT, Role.ADMIN},
         Verb.READ_STATUS: set(Role),
+        Verb.DEIDENTIFY: {Role.CLINICIAN, Role.RESEARCHER, Role.SERVICE},
+        Verb.RESOLVE_CODE: {Role.ADMIN},
     }
     answer = await ask(route[1], who=role.value, method=route[0])
     assert answer.status_code == (200 if role in may[ROUTES[route]] else 403)
@@ -224,6 +226,18 @@ async def test_an_emergency_is_marked(ask, trail):
 async def test_a_record_says_what_for(ask, trail, who, path, purpose):
     assert (await ask(path, who=who)).status_code == 200
     assert trail.events[0].purpose == purpose
+
+
+@pytest.mark.parametrize(
+    ("path", "who", "action"),
+    [
+        ("/v1/recordings:deidentify", "researcher", Action.EXECUTE),
+        ("/v1/research-codes:resolve", "admin", Action.READ),
+    ],
+)
+async def test_what_is_done_for_research_is_recorded_as_such(ask, trail, path, who, action):
+    assert (await ask(path, who=who)).status_code == 200
+    assert [(event.purpose, event.action) for event in trail.events] == [(Purpose.RESEARCH, action)]
 
 
 async def test_certificates_that_are_not_at_hand_are_no_401(ask, trail):

@@ -1,4 +1,7 @@
-"""One good request for every route, with and without a subject; a route that is not here fails a test."""
+"""One good request for every route, with and without a subject; a route that is not here fails a test.
+
+The one that resolves research codes names a code of nobody, and is answered with 404.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ WITHOUT_SUBJECT: Mapping[tuple[str, str], Request] = {
     ("POST", "/v1/audit:search"): {"json": {"uid": "user-7", "limit": 3}},
     ("GET", "/v1/emergencies"): {},
     ("GET", "/v1/status"): {},
+    ("POST", "/v1/research-codes:resolve"): {"json": {"project": "sleep", "code": "0" * 32}},  # of nobody
     ("GET", "/schema.json"): {},
     ("GET", "/openapi.json"): {},
 }
@@ -40,6 +44,7 @@ OF_A_SUBJECT: Mapping[tuple[str, str], Callable[[str], Request]] = {
     ("POST", "/v1/recordings:analyze"): lambda subject: _raw(
         **FHIR, **{"X-PAT-Subject": f"Patient/{subject}"}
     ),
+    ("POST", "/v1/recordings:deidentify"): lambda subject: {"json": {**RECORDING, "subject": subject}},
     ("POST", "/v1/subjects:delete"): lambda subject: {"json": {"subject": subject}},
     ("POST", "/v1/subjects:export"): lambda subject: {"json": {"subject": subject}},
     ("POST", "/v1/subjects:disclosures"): lambda subject: {"json": {"subject": subject}},

@@ -11,7 +11,7 @@ from tests.security.samples import OF_A_SUBJECT, WITHOUT_SUBJECT, sent
 pytestmark = [pytest.mark.e2e, pytest.mark.security]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 CHANGING = {"date", "x-bentoml-request-id", "ratelimit"}
-HIDING = {Scope.OWN, Scope.CARE}  # roles that see some subjects of their tenant and not others
+HIDING = {Scope.OWN, Scope.CARE, Scope.BROUGHT}  # roles that see some subjects of their tenant, or none
 PAIRS = [(route, role, at) for route in OF_A_SUBJECT for role, at in POLICY[ROUTES[route]].items()]
 HIDDEN = [(route, role) for route, role, at in PAIRS if at in HIDING]
 OPEN = [(route, role) for route, role, at in PAIRS if at not in HIDING]
@@ -30,6 +30,8 @@ NOWHERE = [
     *("/livez/", "/livez%2fanalyze", "/readyz/x", "/.well-known/x", "/analyze;x=1", "/analyze%20"),
 ]
 VARYING = {"/analyze_fhir", "/v1/recordings:analyze", "/v1/subjects:disclosures"}  # ids and times in answers
+UNSEEN = {Scope.CARE: "no_relation", Scope.BROUGHT: "not_own"}  # why, of a subject nobody has told them of
+OF_NO_CODE = ("POST", "/v1/research-codes:resolve")
 ANNA = "anna-1970"
 
 
@@ -87,8 +89,10 @@ def test_a_role_is_let_in_where_the_policy_says_so_and_nowhere_else(asked, recor
     [event] = recorded()
     if role not in POLICY[ROUTES[route]]:
         assert (answer.status_code, event["reason"]) == (403, "no_role")
-    elif POLICY[ROUTES[route]][role] is Scope.CARE and route in OF_A_SUBJECT:
-        assert (answer.status_code, event["reason"]) == (404, "no_relation")
+    elif (scope := POLICY[ROUTES[route]][role]) in UNSEEN and route in OF_A_SUBJECT:
+        assert (answer.status_code, event["reason"]) == (404, UNSEEN[scope])
+    elif route == OF_NO_CODE:
+        assert (answer.status_code, event["outcome"]) == (404, 4)
     else:
         assert (answer.status_code, event["outcome"]) == (200, 0)
     assert event["actor"]["uid"] == uid

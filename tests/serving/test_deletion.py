@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from serving.care import HELD, Care, Emergency
+from serving.codes import RESEARCH_CODE, Codes
 from serving.deletion import Registry, VaultHolder
 from serving.keys import MasterKeys, Unreadable, new_line
 from serving.policy import Relation
@@ -26,7 +27,7 @@ def vault(tmp_path, keys):
 
 @pytest.fixture
 def registry(vault):
-    return Registry(vault, [VaultHolder(vault, purpose) for purpose in HELD])
+    return Registry(vault, [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE)])
 
 
 def carers(found):
@@ -43,11 +44,12 @@ def test_everything_is_found_deleted_and_reported(vault, registry):
     assert {store: carers(found) for store, found in registry.find(anna).items()} == {
         "care": {"doctor", "nurse"},
         "emergency": {"guest"},
+        "research-code": set(),
     }
     done = registry.delete(anna)
-    assert (done.items, done.shredded) == ({"care": 2, "emergency": 1}, True)
-    assert registry.find(anna) == {"care": {}, "emergency": {}}
-    assert registry.delete(anna).items == {"care": 0, "emergency": 0}
+    assert (done.items, done.shredded) == ({"care": 2, "emergency": 1, "research-code": 0}, True)
+    assert registry.find(anna) == {"care": {}, "emergency": {}, "research-code": {}}
+    assert set(registry.delete(anna).items.values()) == {0}
     assert not registry.delete(anna).shredded
     assert care.relation("clinic", "doctor", "anna") is Relation.NONE
     assert care.relation("clinic", "doctor", "bert") is Relation.CARE
@@ -64,6 +66,33 @@ def test_a_copy_of_the_values_made_before_does_not_open_after(vault, registry, k
     vault._store.put("care", name, copied.get("care", name))
     with pytest.raises(Unreadable):
         Care(vault).relation("clinic", "doctor", "anna")
+
+
+def test_research_codes_and_what_they_stand_for_go_with_their_subject(vault, registry):
+    codes = Codes(vault)
+    anna, bert = (codes.code("clinic", "sleep-study", subject) for subject in ("anna", "bert"))
+    codes.code("clinic", "other-study", "anna")
+    done = registry.delete(vault.subject("clinic", "anna"))
+    assert (done.items["research-code"], done.shredded) == (2, True)
+    assert codes.subject("clinic", "sleep-study", anna) is None
+    assert codes.subject("clinic", "sleep-study", bert) == "bert"
+    assert codes.code("clinic", "sleep-study", "anna") != anna  # another, if anna comes again
+
+
+def test_a_research_code_of_a_copy_does_not_open_with_the_key_gone(vault, registry):
+    codes, at = Codes(vault), vault.subject("clinic", "anna")
+    code = codes.code("clinic", "sleep-study", "anna")
+    [name] = vault.names(at, RESEARCH_CODE)
+    sealed = vault._store.get(RESEARCH_CODE, f"{at.pseudonym}/{name}")
+    registry.delete(at)
+    vault._store.put(RESEARCH_CODE, f"{at.pseudonym}/{name}", sealed)  # the value comes back from a copy
+    assert codes.subject("clinic", "sleep-study", code) is None
+    with pytest.raises(Unreadable):
+        codes.code("clinic", "sleep-study", "anna")
+    with pytest.raises(Unreadable):
+        codes.subject("clinic", "sleep-study", code)
+    assert registry.delete(at).items["research-code"] == 1
+    assert codes.code("clinic", "sleep-study", "anna") != code
 
 
 def test_every_purpose_of_the_vault_is_in_the_registry():

@@ -20,6 +20,8 @@ MATRIX = {
     "search_audit": "--- --- --- --- yyy",
     "change_care": "--- --- --- --- yyy",
     "break_glass": "--- yyy --- --- ---",
+    "deidentify": "--- nyn nnn yyy ---",
+    "resolve_code": "--- --- --- --- yyy",
 }
 SUBJECTS = {"own": ("me", Relation.NONE), "cared for": ("p1", Relation.CARE), "other": ("p2", Relation.NONE)}
 ROLES = (Role.PATIENT, Role.CLINICIAN, Role.RESEARCHER, Role.SERVICE, Role.ADMIN)
@@ -89,6 +91,20 @@ def test_an_emergency_is_allowed_and_marked():
     made = decide(caller(Role.CLINICIAN), Verb.ANALYZE, "p2", Relation.EMERGENCY)
     assert (made.allowed, made.emergency, made.reason) == (True, True, "emergency")
     assert not decide(caller(Role.PATIENT), Verb.ANALYZE, "p2", Relation.EMERGENCY).allowed
+
+
+def test_an_emergency_opens_nothing_for_research():
+    made = decide(caller(Role.CLINICIAN), Verb.DEIDENTIFY, "p2", Relation.EMERGENCY)
+    assert (made.allowed, made.hidden, made.emergency) == (False, True, False)
+
+
+def test_a_researcher_brings_data_and_names_nobody():
+    researcher = caller(Role.RESEARCHER)
+    assert decide(researcher, Verb.DEIDENTIFY).allowed
+    for subject, relation in (("me", Relation.NONE), ("p1", Relation.CARE), ("p2", Relation.EMERGENCY)):
+        assert not decide(researcher, Verb.DEIDENTIFY, subject, relation).allowed
+    allowed = {verb for verb in Verb if decide(researcher, verb).allowed}
+    assert allowed == {Verb.DEIDENTIFY, Verb.READ_STATUS, Verb.READ_SCHEMA}
 
 
 def test_reasons_are_for_the_audit_trail():
