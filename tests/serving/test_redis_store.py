@@ -56,6 +56,28 @@ def test_many_names_come_in_order_each_once_and_of_their_room(store):
     assert store.names("nothing") == []
 
 
+@pytest.mark.parametrize("prefix", ["*", "?x", "[a-z]", "[", "]", "\\", "^a", "a-b", "é/"])
+def test_a_prefix_means_itself(store, prefix):
+    for name in ("a", "ax", "ab", "a\\", "-", f"{prefix}1", f"{prefix}2"):
+        store.put("r", name, b"")
+    assert store.names("r", prefix) == [f"{prefix}1", f"{prefix}2"]
+
+
+def test_the_server_s_file_holds_no_transaction_which_it_might_not_load(server, store):
+    store.put("r", "x", b"1", time.time() + 0.1)
+    store.add("r", "y", b"1", time.time() + 0.1)
+    time.sleep(0.2)
+    assert store.add("r", "x", b"2")
+    assert store.swap("r", "x", b"2", b"3")
+    store.put("r", "y", b"2", time.time() + 0.1)
+    time.sleep(0.2)
+    store.sweep()
+    store.delete("r", "x")
+    written = server.at_rest().lower()
+    assert b"hset" in written
+    assert b"multi" not in written
+
+
 def test_names_that_are_there_all_the_while_are_found_whatever_others_write(store):
     stay = sorted(f"s{n:04d}" for n in range(600))
     for name in stay:
@@ -78,17 +100,19 @@ def test_names_that_are_there_all_the_while_are_found_whatever_others_write(stor
 
 
 def test_what_ends_is_gone_by_itself_and_its_name_with_the_sweep(server, store):
-    store.put("r", "short", b"1", time.time() + 0.2)
-    store.put("r", "a:b", b"1", time.time() + 0.2)
+    for n in range(1_200):
+        store.put("r", f"short-{n}", b"1", time.time() + 0.2)
+    store.put("s", "a:b", b"1", time.time() + 0.2)
     store.put("r", "long", b"1", time.time() + 600)
+    store.put("r", "for ever", b"1")
     time.sleep(0.4)
-    assert store.get("r", "short") is None
-    assert store.names("r") == ["long"]
-    assert store.sweep() == 2
+    assert store.get("r", "short-1") is None
+    assert store.names("r") == ["for ever", "long"]
+    assert store.sweep() == 1_201
     assert store.sweep() == 0
     with server.admin() as admin:
-        assert admin.zrange(f"{PREFIX}:names:r", 0, -1) == [b"long"]
-        assert admin.zcard(f"{PREFIX}:ends") == 1
+        assert sorted(admin.hkeys(f"{PREFIX}:r")) == [b"for ever", b"long"]
+        assert admin.keys() == [f"{PREFIX}:r".encode()]
 
 
 def test_a_value_that_is_swapped_keeps_its_end(store):
@@ -202,13 +226,13 @@ def test_without_the_right_to_ask_for_appendfsync_it_warns_and_goes_on(caplog):
         assert "not known" in caplog.text
 
 
-@pytest.mark.parametrize("right", ["+evalsha", "+zadd", "+info", "~pat:store:*"])
+@pytest.mark.parametrize("right", ["+evalsha", "+hset", "+hscan", "+scan", "+info", "~pat:store:*"])
 def test_a_user_without_a_right_that_is_needed_is_refused_at_the_start(right):
     with redis_server("store", without(right)) as server, pytest.raises(StoreUnfit, match="ACL lacks"):
         RedisStore(server.address)
 
 
-@pytest.mark.parametrize("right", ["keys *", "get other", "flushall", "config set save x", "acl list"])
+@pytest.mark.parametrize("right", ["keys *", "hget other x", "flushall", "config set save x", "acl list"])
 def test_the_documented_user_may_do_nothing_else(store, right):
     from redis.exceptions import NoPermissionError
 
