@@ -53,12 +53,12 @@ if tonumber(string.sub(found, 1, {_DIGITS})) <= tonumber(ARGV[4]) then return 0 
 redis.call('hset', KEYS[1], ARGV[1], string.sub(found, 1, {_DIGITS}) .. ARGV[3])
 return 1
 """
-# KEYS: room. ARGV: cursor, how many, now.
+# KEYS: room. ARGV: cursor, how many, now. A step may be larger than asked for; one command takes so many.
 _SWEEP = f"""
 local found = redis.call('hscan', KEYS[1], ARGV[1], 'count', ARGV[2])
 local past = {{}}
 for i = 1, #found[2], 2 do
-  if tonumber(string.sub(found[2][i + 1], 1, {_DIGITS})) <= tonumber(ARGV[3]) then
+  if tonumber(string.sub(found[2][i + 1], 1, {_DIGITS})) <= tonumber(ARGV[3]) and #past < 1000 then
     past[#past + 1] = found[2][i]
   end
 end
@@ -92,7 +92,8 @@ class RedisStore:
         self.add(room, name, value)
         self.names(room, name)
         self.delete(room, name)
-        self.sweep()
+        self._rooms()
+        self._swept(_key(room).encode())
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
@@ -149,19 +150,21 @@ class RedisStore:
 
     def sweep(self) -> int:
         """Remove what has expired; have the server's file written anew without what is gone."""
-        with self._answering():
-            rooms = list(self._redis.scan_iter(match=f"{PREFIX}:*"))
-        swept = sum(self._swept(room) for room in rooms)
+        swept = sum(self._swept(room) for room in self._rooms())
         self._forget(swept)
         return swept
+
+    def _rooms(self) -> list[bytes]:
+        with self._answering():
+            return list(self._redis.scan_iter(match=f"{PREFIX}:*"))
 
     def _swept(self, room: bytes) -> int:
         cursor, swept = b"0", 0
         while True:
             with self._answering():
                 step: Any = self._sweep([room], [cursor, _STEP, _now()])
-            cursor, some = step
-            swept += some
+            cursor = step[0]
+            swept += int(step[1])
             if cursor == b"0":
                 return swept
 

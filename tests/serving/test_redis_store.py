@@ -1,8 +1,6 @@
 """The store on a real Redis: what is acknowledged stays; servers that could lose it, or hang, are refused."""
 
 import contextlib
-import datetime as dt
-import ipaddress
 import logging
 import subprocess
 import sys
@@ -10,10 +8,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from serving.care import HELD, Care, Emergency
 from serving.deletion import Registry, VaultHolder
@@ -22,7 +16,7 @@ from serving.redis_address import AddressUnusable, RedisAddress
 from serving.redis_store import PREFIX, RedisStore, StoreUnfit
 from serving.store import StoreUnavailable, Vault, answers
 from tests.e2e.server import free_port
-from tests.redis_server import PASSWORD, documented, redis_server
+from tests.redis_server import PASSWORD, certificate, documented, redis_server, tls
 from tests.shared import ROOT
 
 pytestmark = pytest.mark.security
@@ -266,40 +260,9 @@ def test_without_a_server_it_is_unavailable_and_the_address_is_not_said(tmp_path
     assert not isinstance(refused.value, StoreUnfit)
 
 
-def certificate(folder):
-    """A key and a certificate for 127.0.0.1 that vouches for itself."""
-    key, name = (
-        ec.generate_private_key(ec.SECP256R1()),
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "r")]),
-    )
-    now = dt.datetime.now(dt.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "server.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    (folder / "server.key").write_bytes(text)
-    return folder / "server.crt", folder / "server.key"
-
-
 def test_over_tls_only_a_server_that_is_vouched_for_and_named_so_is_believed(tmp_path):
-    trusted, key = certificate(tmp_path)
-    (tmp_path / "other").mkdir()
-    other, _ = certificate(tmp_path / "other")
-    port = free_port()
-    tls = (f"tls-port {port}", f"tls-cert-file {trusted}", f"tls-key-file {key}", "tls-auth-clients no")
-    tls = (*tls, f"tls-ca-cert-file {trusted}", 'tls-protocols "TLSv1.2 TLSv1.3"')
-    with redis_server("store", *tls) as server:
+    trusted, other, port = certificate(tmp_path / "one"), certificate(tmp_path / "other"), free_port()
+    with redis_server("store", *tls(trusted, port)) as server:
 
         def store(host, ca):
             return RedisStore(RedisAddress(f"rediss://{host}:{port}", str(server.credentials), str(ca)))
