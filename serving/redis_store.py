@@ -1,10 +1,9 @@
 """The durable store on a persistent Redis, for several instances of the service.
 
-A value is a key of its own, with its end where it has one. Beside the values stand, for each room, its names
-in order, and for all rooms what ends when; a script changes them together, so no reader sees one without the
-other. With ``appendonly yes`` and ``appendfsync always`` the server answers once a change is on its disk.
-
-One server, not a cluster: the scripts touch several keys.
+Each room is one hash, from name to value, each value behind the time it ends. Every change is one command, so
+that the server's append-only file never holds a transaction: a server whose default user has no rights loads
+none (Redis 7.0 skips them, with a line in its log). With ``appendonly yes`` and ``appendfsync always`` the
+server answers once a change is on its disk.
 
 Errors:
 
@@ -15,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -29,59 +29,41 @@ if TYPE_CHECKING:
 __all__ = ["PREFIX", "RedisStore", "StoreUnfit"]
 
 PREFIX = "pat:store"
-_ITEM, _NAMES, _ENDS = f"{PREFIX}:item:", f"{PREFIX}:names:", f"{PREFIX}:ends"
-_CONNECTIONS, _PAGE = 16, 500
+_CONNECTIONS, _STEP = 16, 500
+_DIGITS, _NEVER = 16, 10**16 - 1  # of an end, in milliseconds since 1970
 # Together below a second: waiting for a connection, making it, and one answer, which waits for a disk.
 _POOL_SECONDS, _CONNECT_SECONDS, _ANSWER_SECONDS = 0.2, 0.2, 0.5
 _FAILURES, _PAUSE_SECONDS = 3, 2.0
 _OLDEST = 7  # major version
-_TRIAL = ("service", "trial")
+_TRIAL = ("service", "trial", b"")
 log = logging.getLogger("pat.store")
 
-# KEYS: item, names of the room, ends. ARGV: value, name, room:name, end in ms or nothing.
-_WRITE = """
-if ARGV[4] == '' then
-  redis.call('set', KEYS[1], ARGV[1])
-  redis.call('zrem', KEYS[3], ARGV[3])
-else
-  redis.call('set', KEYS[1], ARGV[1], 'pxat', ARGV[4])
-  redis.call('zadd', KEYS[3], ARGV[4], ARGV[3])
-end
-redis.call('zadd', KEYS[2], 0, ARGV[2])
+# KEYS: room. ARGV: name, end and value, now.
+_ADD = f"""
+local found = redis.call('hget', KEYS[1], ARGV[1])
+if found and tonumber(string.sub(found, 1, {_DIGITS})) > tonumber(ARGV[3]) then return 0 end
+redis.call('hset', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
-_ADD = f"if redis.call('exists', KEYS[1]) == 1 then return 0 end\n{_WRITE}"
-# KEYS: item. ARGV: old, new.
-_SWAP = """
-if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('set', KEYS[1], ARGV[2], 'keepttl')
+# KEYS: room. ARGV: name, old, new, now.
+_SWAP = f"""
+local found = redis.call('hget', KEYS[1], ARGV[1])
+if not found or string.sub(found, {_DIGITS + 1}) ~= ARGV[2] then return 0 end
+if tonumber(string.sub(found, 1, {_DIGITS})) <= tonumber(ARGV[4]) then return 0 end
+redis.call('hset', KEYS[1], ARGV[1], string.sub(found, 1, {_DIGITS}) .. ARGV[3])
 return 1
 """
-# KEYS: item, names of the room, ends. ARGV: name, room:name.
-_DELETE = """
-redis.call('zrem', KEYS[2], ARGV[1])
-redis.call('zrem', KEYS[3], ARGV[2])
-return redis.call('del', KEYS[1])
-"""
-# KEYS: names of the room. ARGV: from, to, how many, what items of the room begin with.
-_LIST = """
-local found = redis.call('zrangebylex', KEYS[1], ARGV[1], ARGV[2], 'limit', 0, ARGV[3])
-local there = {}
-for _, name in ipairs(found) do
-  if redis.call('exists', ARGV[4] .. name) == 1 then there[#there + 1] = name end
+# KEYS: room. ARGV: cursor, how many, now. A step may be larger than asked for; one command takes so many.
+_SWEEP = f"""
+local found = redis.call('hscan', KEYS[1], ARGV[1], 'count', ARGV[2])
+local past = {{}}
+for i = 1, #found[2], 2 do
+  if tonumber(string.sub(found[2][i + 1], 1, {_DIGITS})) <= tonumber(ARGV[3]) and #past < 1000 then
+    past[#past + 1] = found[2][i]
+  end
 end
-return {there, #found == tonumber(ARGV[3]) and found[#found] or nil}
-"""
-# KEYS: ends. ARGV: now in ms, how many, what items begin with, what names of rooms begin with.
-_SWEEP = """
-local past = redis.call('zrangebyscore', KEYS[1], '-inf', ARGV[1], 'limit', 0, ARGV[2])
-for _, member in ipairs(past) do
-  local colon = string.find(member, ':', 1, true)
-  redis.call('del', ARGV[3] .. member)
-  redis.call('zrem', ARGV[4] .. string.sub(member, 1, colon - 1), string.sub(member, colon + 1))
-  redis.call('zrem', KEYS[1], member)
-end
-return #past
+if #past == 0 then return {{found[1], 0}} end
+return {{found[1], redis.call('hdel', KEYS[1], unpack(past))}}
 """
 
 
@@ -90,19 +72,28 @@ class StoreUnfit(StoreUnavailable):
 
 
 class RedisStore:
-    """A Store on one Redis; rooms hold no colon. Connections are made when they are needed."""
+    """A Store on one Redis, by this machine's clock. Connections are made when they are needed."""
 
     def __init__(self, address: RedisAddress) -> None:
         self._redis = _client(address)
         self._breaker = Breaker(_FAILURES, _PAUSE_SECONDS)
         self._rest = True  # whether the server's file may still hold what is no longer there
         make = self._redis.register_script
-        self._write, self._add, self._swap = make(_WRITE), make(_ADD), make(_SWAP)
-        self._delete, self._list, self._sweep = make(_DELETE), make(_LIST), make(_SWEEP)
-        with _unfit_where_refused(), self._answering():
-            _refuse_unfit(self._redis)
-            self._write(_keys(*_TRIAL), [b"", _TRIAL[1], ":".join(_TRIAL), ""])
-            self._delete(_keys(*_TRIAL), [_TRIAL[1], ":".join(_TRIAL)])
+        self._add, self._swap, self._sweep = make(_ADD), make(_SWAP), make(_SWEEP)
+        with _unfit_where_refused():
+            with self._answering():
+                _refuse_unfit(self._redis)
+            self._try()
+
+    def _try(self) -> None:
+        """Do everything once, so that a right that is lacking is known at the start."""
+        room, name, value = _TRIAL
+        self.put(room, name, value)
+        self.add(room, name, value)
+        self.names(room, name)
+        self.delete(room, name)
+        self._rooms()
+        self._swept(_key(room).encode())
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
@@ -118,57 +109,64 @@ class RedisStore:
     def put(self, room: str, name: str, value: bytes, expires: float | None = None) -> None:
         """Write, whether or not it is there."""
         with self._answering():
-            self._write(_keys(room, name), [value, name, f"{room}:{name}", _end(expires)])
+            self._redis.hset(_key(room), name, _ending(expires) + value)
 
     def add(self, room: str, name: str, value: bytes, expires: float | None = None) -> bool:
         """Write if nothing is there that has not expired."""
         with self._answering():
-            return bool(self._add(_keys(room, name), [value, name, f"{room}:{name}", _end(expires)]))
+            return bool(self._add([_key(room)], [name, _ending(expires) + value, _now()]))
 
     def swap(self, room: str, name: str, old: bytes, new: bytes) -> bool:
         """Write ``new`` if ``old`` is there; its end stays."""
         with self._answering():
             self._rest = True
-            return bool(self._swap(_keys(room, name)[:1], [old, new]))
+            return bool(self._swap([_key(room)], [name, old, new, _now()]))
 
     def get(self, room: str, name: str) -> bytes | None:
-        """Return what is there and has not expired, by the server's clock."""
+        """Return what is there and has not expired."""
         with self._answering():
-            found: Any = self._redis.get(_keys(room, name)[0])
-        return found
+            found: Any = self._redis.hget(_key(room), name)
+        return found[_DIGITS:] if found is not None and _lasts(found) else None
 
     def delete(self, room: str, name: str) -> bool:
         """Remove; the server's file of changes has it until the next sweep."""
         with self._answering():
             self._rest = True
-            return bool(self._delete(_keys(room, name), [name, f"{room}:{name}"]))
+            return bool(self._redis.hdel(_key(room), name))
 
     def names(self, room: str, prefix: str = "") -> list[str]:
-        """Return the names in ``room`` that begin with ``prefix``; those there all the while are in it."""
-        first, names = b"[" + prefix.encode() if prefix else b"-", list[str]()
-        last = b"[" + prefix.encode() + b"\xff" if prefix else b"+"
-        while first:
-            with self._answering():
-                there, reached = self._page(room, first, last)
-            names += [name.decode() for name in there]
-            first = b"(" + reached if reached else b""
-        return names
+        """Return the names in ``room`` that begin with ``prefix``; reads the room in steps.
 
-    def _page(self, room: str, first: bytes, last: bytes) -> tuple[list[bytes], bytes]:
-        found: Any = self._list([f"{_NAMES}{room}"], [first, last, _PAGE, f"{_ITEM}{room}:"])
-        return found[0], found[1] if len(found) > 1 else b""
-
-    def sweep(self) -> int:
-        """Remove what has expired, and its name; have the server's file written anew without what is gone."""
-        swept, now = 0, _end(time.time())
+        What is there all the while is in it, whatever others write.
+        """
+        match, found, cursor = _escaped(prefix) + "*", dict[bytes, bytes](), 0
         while True:
             with self._answering():
-                some = int(self._sweep([_ENDS], [now, _PAGE, _ITEM, _NAMES]))
-            swept += some
-            if some < _PAGE:
-                break
+                step: Any = self._redis.hscan(_key(room), cursor, match=match, count=_STEP)
+            cursor, some = step
+            found |= some
+            if not cursor:
+                return sorted(name.decode() for name, value in found.items() if _lasts(value))
+
+    def sweep(self) -> int:
+        """Remove what has expired; have the server's file written anew without what is gone."""
+        swept = sum(self._swept(room) for room in self._rooms())
         self._forget(swept)
         return swept
+
+    def _rooms(self) -> list[bytes]:
+        with self._answering():
+            return list(self._redis.scan_iter(match=f"{PREFIX}:*"))
+
+    def _swept(self, room: bytes) -> int:
+        cursor, swept = b"0", 0
+        while True:
+            with self._answering():
+                step: Any = self._sweep([room], [cursor, _STEP, _now()])
+            cursor = step[0]
+            swept += int(step[1])
+            if cursor == b"0":
+                return swept
 
     def _forget(self, swept: int) -> None:
         from redis.exceptions import RedisError  # noqa: PLC0415  # only where the store is on Redis
@@ -249,13 +247,27 @@ def _fsync(client: Redis) -> str:
     return str(found.get("appendfsync", ""))
 
 
-def _keys(room: str, name: str) -> list[str]:
-    return [f"{_ITEM}{room}:{name}", f"{_NAMES}{room}", _ENDS]
+def _key(room: str) -> str:
+    return f"{PREFIX}:{room}"
 
 
-def _end(expires: float | None) -> int | str:
-    """Return when a value ends, in milliseconds since 1970, as Redis wants it: never at or before 0."""
-    return "" if expires is None else max(1, int(expires * 1000))
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _ending(expires: float | None) -> bytes:
+    """Return what stands before a value: when it ends."""
+    end = _NEVER if expires is None else max(0, int(expires * 1000))
+    return b"%0*d" % (_DIGITS, end)
+
+
+def _lasts(found: bytes) -> bool:
+    return int(found[:_DIGITS]) > _now()
+
+
+def _escaped(prefix: str) -> str:
+    """Return a pattern that means ``prefix`` itself."""
+    return re.sub(r"([*?\[\]^\\-])", r"\\\1", prefix)
 
 
 def _root(error: BaseException) -> str:

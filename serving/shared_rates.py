@@ -12,7 +12,7 @@ import hmac
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from limits import RateLimitItem
 from limits.util import WindowStats
@@ -29,7 +29,8 @@ __all__ = ["PREFIX", "SharedWindows"]
 PREFIX = "pat:rates:moving-window:1"  # strategy and version: what is stored there differs with them
 _CONNECTIONS = 16
 _ANSWER_SECONDS, _MOST_SECONDS = 0.2, 0.5  # of one answer; of one count, waiting for a connection included
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 log = logging.getLogger("pat.rates")
 
 
@@ -90,7 +91,5 @@ def _limiter(address: RedisAddress) -> MovingWindowRateLimiter:
         **address.options(),
     )
     # The address is the pool's; the storage asks for one of its own all the same.
-    storage = RedisStorage(
-        "async+redis://localhost:0", implementation="redispy", key_prefix=PREFIX, connection_pool=pool
-    )
-    return MovingWindowRateLimiter(storage)
+    given: dict[str, Any] = {"implementation": "redispy", "key_prefix": PREFIX, "connection_pool": pool}
+    return MovingWindowRateLimiter(RedisStorage("async+redis://localhost:0", **given))

@@ -119,7 +119,9 @@ class SqliteStore:
         """Write ``new`` if ``old`` is there."""
         with self._connection() as at:
             made = at.execute(
-                "update items set value = ? where room = ? and name = ? and value = ?", (new, room, name, old)
+                "update items set value = ? where room = ? and name = ? and value = ? "
+                "and (expires is null or expires > ?)",
+                (new, room, name, old, time.time()),
             )
             return made.rowcount > 0
 

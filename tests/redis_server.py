@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import ipaddress
 import os
 import re
 import shutil
@@ -15,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from serving.redis_address import RedisAddress
 from tests.shared import ROOT, missing
@@ -108,3 +114,37 @@ def redis_server(kind: str, *lines: str, started: bool = True) -> Iterator[Redis
     finally:
         server.kill()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 that vouches for itself; its key is beside it."""
+    folder.mkdir()
+    key, name = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "r")]),
+    )
+    now = dt.datetime.now(dt.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "server.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    (folder / "server.key").write_bytes(text)
+    return folder / "server.crt"
+
+
+def tls(certificate: Path, port: int) -> tuple[str, ...]:
+    """The lines for a port with TLS."""
+    files = (f"tls-cert-file {certificate}", f"tls-key-file {certificate.with_suffix('.key')}")
+    rest = (f"tls-ca-cert-file {certificate}", "tls-auth-clients no", 'tls-protocols "TLSv1.2 TLSv1.3"')
+    return (f"tls-port {port}", *files, *rest)

@@ -12,7 +12,8 @@ from serving.breaker import Breaker
 from serving.rates import CountUnavailable, Rates, TooOften
 from serving.redis_address import RedisAddress
 from serving.shared_rates import PREFIX, SharedWindows
-from tests.redis_server import redis_server
+from tests.e2e.server import free_port
+from tests.redis_server import certificate, redis_server, tls
 from tests.shared import ROOT
 
 pytestmark = pytest.mark.security
@@ -146,6 +147,16 @@ async def test_a_hung_server_costs_a_moment_and_then_nothing(server):
         began = time.monotonic()
         assert (await rates.hit("caller", "a")).allowed
         assert time.monotonic() - began < 0.1
+
+
+async def test_over_tls_only_a_server_that_is_vouched_for_counts(tmp_path):
+    trusted, other, port = certificate(tmp_path / "one"), certificate(tmp_path / "other"), free_port()
+    with redis_server("rates", *tls(trusted, port)) as server:
+        for authority, alone in ((trusted, False), (other, True)):
+            address = RedisAddress(f"rediss://127.0.0.1:{port}", str(server.credentials), str(authority))
+            rates = Rates({"caller": 5}, SharedWindows(address, SECRET, Breaker(1)))
+            await rates.hit("caller", "a")
+            assert rates.alone is alone
 
 
 async def test_a_server_that_refuses_the_user_counts_nothing_and_is_said(server, caplog):

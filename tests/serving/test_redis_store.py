@@ -1,8 +1,6 @@
 """The store on a real Redis: what is acknowledged stays; servers that could lose it, or hang, are refused."""
 
 import contextlib
-import datetime as dt
-import ipaddress
 import logging
 import subprocess
 import sys
@@ -10,10 +8,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from serving.care import HELD, Care, Emergency
 from serving.deletion import Registry, VaultHolder
@@ -22,7 +16,7 @@ from serving.redis_address import AddressUnusable, RedisAddress
 from serving.redis_store import PREFIX, RedisStore, StoreUnfit
 from serving.store import StoreUnavailable, Vault, answers
 from tests.e2e.server import free_port
-from tests.redis_server import PASSWORD, documented, redis_server
+from tests.redis_server import PASSWORD, certificate, documented, redis_server, tls
 from tests.shared import ROOT
 
 pytestmark = pytest.mark.security
@@ -56,6 +50,28 @@ def test_many_names_come_in_order_each_once_and_of_their_room(store):
     assert store.names("nothing") == []
 
 
+@pytest.mark.parametrize("prefix", ["*", "?x", "[a-z]", "[", "]", "\\", "^a", "a-b", "é/"])
+def test_a_prefix_means_itself(store, prefix):
+    for name in ("a", "ax", "ab", "a\\", "-", f"{prefix}1", f"{prefix}2"):
+        store.put("r", name, b"")
+    assert store.names("r", prefix) == [f"{prefix}1", f"{prefix}2"]
+
+
+def test_the_server_s_file_holds_no_transaction_which_it_might_not_load(server, store):
+    store.put("r", "x", b"1", time.time() + 0.1)
+    store.add("r", "y", b"1", time.time() + 0.1)
+    time.sleep(0.2)
+    assert store.add("r", "x", b"2")
+    assert store.swap("r", "x", b"2", b"3")
+    store.put("r", "y", b"2", time.time() + 0.1)
+    time.sleep(0.2)
+    store.sweep()
+    store.delete("r", "x")
+    written = server.at_rest().lower()
+    assert b"hset" in written
+    assert b"multi" not in written
+
+
 def test_names_that_are_there_all_the_while_are_found_whatever_others_write(store):
     stay = sorted(f"s{n:04d}" for n in range(600))
     for name in stay:
@@ -78,17 +94,19 @@ def test_names_that_are_there_all_the_while_are_found_whatever_others_write(stor
 
 
 def test_what_ends_is_gone_by_itself_and_its_name_with_the_sweep(server, store):
-    store.put("r", "short", b"1", time.time() + 0.2)
-    store.put("r", "a:b", b"1", time.time() + 0.2)
+    for n in range(1_200):
+        store.put("r", f"short-{n}", b"1", time.time() + 0.2)
+    store.put("s", "a:b", b"1", time.time() + 0.2)
     store.put("r", "long", b"1", time.time() + 600)
+    store.put("r", "for ever", b"1")
     time.sleep(0.4)
-    assert store.get("r", "short") is None
-    assert store.names("r") == ["long"]
-    assert store.sweep() == 2
+    assert store.get("r", "short-1") is None
+    assert store.names("r") == ["for ever", "long"]
+    assert store.sweep() == 1_201
     assert store.sweep() == 0
     with server.admin() as admin:
-        assert admin.zrange(f"{PREFIX}:names:r", 0, -1) == [b"long"]
-        assert admin.zcard(f"{PREFIX}:ends") == 1
+        assert sorted(admin.hkeys(f"{PREFIX}:r")) == [b"for ever", b"long"]
+        assert admin.keys() == [f"{PREFIX}:r".encode()]
 
 
 def test_a_value_that_is_swapped_keeps_its_end(store):
@@ -202,13 +220,13 @@ def test_without_the_right_to_ask_for_appendfsync_it_warns_and_goes_on(caplog):
         assert "not known" in caplog.text
 
 
-@pytest.mark.parametrize("right", ["+evalsha", "+zadd", "+info", "~pat:store:*"])
+@pytest.mark.parametrize("right", ["+evalsha", "+hset", "+hscan", "+scan", "+info", "~pat:store:*"])
 def test_a_user_without_a_right_that_is_needed_is_refused_at_the_start(right):
     with redis_server("store", without(right)) as server, pytest.raises(StoreUnfit, match="ACL lacks"):
         RedisStore(server.address)
 
 
-@pytest.mark.parametrize("right", ["keys *", "get other", "flushall", "config set save x", "acl list"])
+@pytest.mark.parametrize("right", ["keys *", "hget other x", "flushall", "config set save x", "acl list"])
 def test_the_documented_user_may_do_nothing_else(store, right):
     from redis.exceptions import NoPermissionError
 
@@ -242,40 +260,9 @@ def test_without_a_server_it_is_unavailable_and_the_address_is_not_said(tmp_path
     assert not isinstance(refused.value, StoreUnfit)
 
 
-def certificate(folder):
-    """A key and a certificate for 127.0.0.1 that vouches for itself."""
-    key, name = (
-        ec.generate_private_key(ec.SECP256R1()),
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "r")]),
-    )
-    now = dt.datetime.now(dt.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "server.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    (folder / "server.key").write_bytes(text)
-    return folder / "server.crt", folder / "server.key"
-
-
 def test_over_tls_only_a_server_that_is_vouched_for_and_named_so_is_believed(tmp_path):
-    trusted, key = certificate(tmp_path)
-    (tmp_path / "other").mkdir()
-    other, _ = certificate(tmp_path / "other")
-    port = free_port()
-    tls = (f"tls-port {port}", f"tls-cert-file {trusted}", f"tls-key-file {key}", "tls-auth-clients no")
-    tls = (*tls, f"tls-ca-cert-file {trusted}", 'tls-protocols "TLSv1.2 TLSv1.3"')
-    with redis_server("store", *tls) as server:
+    trusted, other, port = certificate(tmp_path / "one"), certificate(tmp_path / "other"), free_port()
+    with redis_server("store", *tls(trusted, port)) as server:
 
         def store(host, ca):
             return RedisStore(RedisAddress(f"rediss://{host}:{port}", str(server.credentials), str(ca)))

@@ -78,6 +78,7 @@ def test_what_has_expired_is_gone_and_then_swept(store):
     store.put("a", "new", b"1", now + 60)
     assert store.get("a", "old") is None
     assert store.names("a") == ["new"]
+    assert not store.swap("a", "old", b"1", b"2")
     assert store.add("a", "old", b"2")
     assert store.get("a", "old") == b"2"
     store.put("a", "old", b"1", now - 1)
