@@ -44,6 +44,9 @@ _ONE_THREAD = [  # numpy's libraries: the threads of this server are counted in 
     {"name": f"{library}_NUM_THREADS", "value": "1"} for library in ("OMP", "OPENBLAS", "MKL")
 ]
 
+# uvicorn believes X-Forwarded-For of whoever asks from this machine; who is behind a proxy names the proxy.
+_NO_PROXY = {"name": "FORWARDED_ALLOW_IPS", "value": "nobody"}
+
 _JSON_DOOR = Door(
     SETTINGS.json_body_bytes, json_only=True, larger="send larger recordings to POST /v1/recordings:analyze"
 )
@@ -128,7 +131,7 @@ def _proven(checkpoint: Checkpoint) -> Runner:
 
 @bentoml.service(
     name="PatService",
-    envs=_ONE_THREAD,
+    envs=[*_ONE_THREAD, _NO_PROXY],
     workers=SETTINGS.api_workers,
     traffic={"timeout": SETTINGS.timeout_seconds},
     http={"host": SETTINGS.host, "port": SETTINGS.port},

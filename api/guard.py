@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -249,7 +250,7 @@ class _Answered:
         self._app, self._safeguards, self._scope = app, safeguards, scope
         self._verb = ROUTES.get((scope["method"], scope["path"]))
         self._headers = {name.lower(): value for name, value in scope["headers"]}
-        self._address = scope["client"][0] if scope.get("client") else ""
+        self._address = _address(scope)
         self._caller: Caller | None = None
         self._access: Access | None = None
         self._asked: Verdict | None = None
@@ -349,6 +350,15 @@ class _Answered:
         await self._safeguards.trail.record(
             _with(event, self._access, disclosed=status < HTTPStatus.BAD_REQUEST)
         )
+
+
+def _address(scope: Scope) -> str:
+    """Return where the client is; nothing of a text that a proxy let pass and that is no address."""
+    host = str(scope["client"][0]) if scope.get("client") else ""
+    try:
+        return str(ip_address(host)).partition("%")[0]
+    except ValueError:
+        return ""
 
 
 def _unrecorded() -> JSONResponse:

@@ -307,6 +307,24 @@ async def test_an_address_that_asks_too_often_is_refused_before_anything_else(ap
     assert len(trail.events) == 2
 
 
+@pytest.mark.security
+@pytest.mark.parametrize(
+    ("client", "known"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("anna-1970", ""),
+        ("fe80::1%anna", "fe80::1"),
+    ],
+)
+async def test_of_an_address_that_is_none_nothing_is_recorded(app, trail, client, known):
+    guard = Guard(app, {"safeguards": Safeguards(Identity(), trail, Subjects())})
+    transport = httpx.ASGITransport(guard, client=(client, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        await client.post("/analyze")
+    assert trail.events[0].actor.address == known
+
+
 async def test_a_tenant_that_asks_too_often_is_refused_whoever_asks(app, trail):
     at = Safeguards(Identity(), trail, Subjects(), rates=Rates({"address": 99, "caller": 99, "tenant": 2}))
     transport = httpx.ASGITransport(Guard(app, {"safeguards": at}), client=("10.0.0.7", 1))

@@ -44,7 +44,9 @@ class Markers:
             "tenant": self.tenant,
             "sid": self.secret,
             "roles": [role.value],
-            **dict.fromkeys(("name", "email", "phone_number", "picture", "nonce", self.secret), self.secret),
+            **dict.fromkeys(
+                ("display_name", "email", "phone_number", "picture", "nonce", self.secret), self.secret
+            ),
             "firebase": {"sign_in_provider": "password", "identities": {"email": [self.secret]}},
         }
         return bearer(**{**claims, **changes})

@@ -20,7 +20,7 @@ VARIANTS = {
     "upper case": [("Content-Type", PICKLE.upper())],
     "mixed case": [("cOnTeNt-TyPe", "Application/VND.BentoML+Pickle")],
     "a parameter": [("Content-Type", f"{PICKLE}; charset=utf-8")],
-    "spaces": [("Content-Type", f"  {PICKLE}  ")],
+    "a space": [("Content-Type", f"{PICKLE} ;")],
     "json, then pickle": [("Content-Type", f"{JSON}, {PICKLE}")],
     "pickle, then json": [("Content-Type", f"{PICKLE}, {JSON}")],
     "pickle as a parameter": [("Content-Type", f"{JSON}; {PICKLE}")],

@@ -153,6 +153,12 @@ def test_nobody_is_the_subject_that_has_no_name(asked, route):
     assert asked(*route, **options).status_code in (404, 422)
 
 
+def test_nobody_says_from_where_they_ask(asked, recorded):
+    for claimed in ("10.0.0.7", "anna-1970", "10.0.0.7, 10.0.0.8"):
+        asked("POST", "/analyze", headers={"X-Forwarded-For": claimed, "X-Forwarded-Proto": "https"})
+    assert [event["actor"]["address"] for event in recorded()] == ["127.0.0.1"] * 3
+
+
 @pytest.mark.parametrize("path", sorted({path for _, path in ROUTES}))
 def test_another_method_is_no_route_for_anybody(asked, recorded, path):
     others = [method for method in METHODS if (method, path) not in ROUTES]
