@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_weights(commands)
     _add_keys(commands)
     _add_audit(commands)
+    _add_serve(commands)
     return parser
 
 
@@ -256,6 +257,23 @@ def _add_audit(commands: Any) -> None:
     search.add_argument("--subject", metavar="TENANT/ID", help="events about this subject")
     search.add_argument("--since", default="", help="ISO 8601 in UTC, or its beginning: 2026-11")
     search.add_argument("--until", default="~", help="same")
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _command(
+        commands, "serve", _serve, "Start the service; PAT_ variables are its settings (docs/settings.md)."
+    )
+    parser.add_argument("--host", metavar="ADDRESS", help="to listen on (PAT_HOST)")
+    parser.add_argument("--port", help="to listen on (PAT_PORT)")
+    parser.add_argument(
+        "--certificate", metavar="FILE", help="PEM, with the chain: speak TLS (PAT_TLS_CERTIFICATE_FILE)"
+    )
+    parser.add_argument("--key", metavar="FILE", help="the certificate's key, PEM (PAT_TLS_KEY_FILE)")
+    parser.add_argument(
+        "--client-ca",
+        metavar="FILE",
+        help="of the certificates that clients must have (PAT_TLS_CLIENT_CA_FILE)",
+    )
 
 
 def _add_state(parser: argparse.ArgumentParser) -> None:
@@ -545,6 +563,24 @@ def _vault(arguments: Arguments) -> Vault:
             f"{arguments.state}: expected a state folder with {file.relative_to(arguments.state)}"
         )
     return Vault(SqliteStore(file), MasterKeys.read(arguments.keys))
+
+
+SERVE_SETTINGS = {
+    "host": "PAT_HOST",
+    "port": "PAT_PORT",
+    "certificate": "PAT_TLS_CERTIFICATE_FILE",
+    "key": "PAT_TLS_KEY_FILE",
+    "client_ca": "PAT_TLS_CLIENT_CA_FILE",
+}
+
+
+def _serve(arguments: Arguments) -> None:
+    import os
+
+    from serving import start
+
+    flags = {setting: getattr(arguments, name) for name, setting in SERVE_SETTINGS.items()}
+    start.serve({setting: value for setting, value in flags.items() if value is not None}, os.environ)
 
 
 def _audit_verify(arguments: Arguments) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from api import subjects, v1
-from api.problems import problem
+from api.problems import invalid, problem
 
 __all__ = ["build"]
 
@@ -17,7 +18,14 @@ def build() -> FastAPI:
     app.include_router(v1.router)
     app.include_router(subjects.router)
     app.add_api_route("/", _closed, include_in_schema=False)
+    app.add_exception_handler(RequestValidationError, _refused)
     return app
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """Answer without the input; FastAPI repeats it, and fails where it cannot (NaN, half a pair)."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for it
+    return invalid(error.errors())
 
 
 async def _closed() -> Response:

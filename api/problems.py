@@ -6,7 +6,7 @@ A body says what was expected, what was found and what to do. It never repeats i
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -22,10 +22,11 @@ from serving.keys import Unreadable
 from serving.policy import NotThere
 from serving.store import StoreUnavailable
 
-__all__ = ["MEDIA_TYPE", "ForeignErrors", "answer", "problem", "problem_of"]
+__all__ = ["MEDIA_TYPE", "ForeignErrors", "answer", "invalid", "problem", "problem_of"]
 
 MEDIA_TYPE = "application/problem+json"
-_RETRY_AFTER_SECONDS = 5
+_RETRY = {"Retry-After": "5"}
+_HEADERS = {429: _RETRY, 503: _RETRY, 408: {"Connection": "close"}}
 _PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # plain text, as BentoML writes them
 _MOST_ERRORS = 10
 _KEPT = frozenset({b"x-bentoml-request-id", b"allow"})
@@ -46,7 +47,7 @@ T = TypeVar("T")
 def problem(
     status: int, code: str, detail: str, *, where: str | None = None, extra: Mapping[str, Any] | None = None
 ) -> JSONResponse:
-    """Build a problem answer; 429 and 503 carry Retry-After."""
+    """Build a problem answer; 429 and 503 carry Retry-After, 408 ends the connection."""
     body: dict[str, Any] = {
         "type": f"urn:pat-service:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -56,8 +57,7 @@ def problem(
         **({"where": where} if where else {}),
         **(extra or {}),
     }
-    headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if status in (429, 503) else None
-    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=_HEADERS.get(status))
 
 
 def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911  # one line per row of the table
@@ -137,7 +137,7 @@ def _is_foreign_error(start: Message) -> bool:
 
 def _rewritten(status: int, body: bytes) -> Response:
     if status in (400, 422) and (errors := _validation_errors(body)):  # of BentoML, of FastAPI
-        return _invalid(errors)
+        return invalid(errors)
     code, detail = _FOREIGN.get(status, ("internal", "the request failed; the server's log says where"))
     return problem(status, code, detail)
 
@@ -161,9 +161,10 @@ def _validation_errors(body: bytes) -> list[dict[str, Any]]:
     return detail if isinstance(detail, list) else []
 
 
-def _invalid(errors: list[dict[str, Any]]) -> Response:
+def invalid(errors: Sequence[Mapping[str, Any]]) -> Response:
+    """Build the answer to a body that pydantic refused with ``errors``: places and kinds, no input."""
     kinds = {str(error.get("type")) for error in errors}
-    if kinds & {"json_invalid", "finite_number"}:
+    if kinds & {"json_invalid", "finite_number", "string_unicode"}:
         return problem(
             400, Refusal.UNPARSABLE, "expected complete JSON without NaN or Infinity; null means missing"
         )

@@ -2,7 +2,14 @@
 
 settings   the only reader of the environment
 cores      how many cores this process was given
-limits     body limits and content types at the door (ASGI middleware)
+limits     body and header limits, pace and content types at the door (ASGI middleware)
+json_shape how deep a JSON body is, and whether a name comes twice
+edges      who may connect, and the headers of every answer (ASGI middleware)
+protocol   an end to waiting for a request that does not come
+tls        the certificate, the ciphers, and whether clients need one
+start      `pat serve`
+hardening  no core dumps
+spans      what of a span may leave
 admission  how many weeks may wait for the runner before the door says 503
 telemetry  batch size, wait and queue for Prometheus
 logs       one JSON line per event, never a health value
@@ -25,13 +32,20 @@ __all__ = [
     "breaker",
     "care",
     "cores",
+    "edges",
+    "hardening",
+    "json_shape",
     "keys",
     "limits",
     "logs",
     "policy",
+    "protocol",
     "rates",
     "settings",
+    "spans",
+    "start",
     "state",
     "store",
     "telemetry",
+    "tls",
 ]
