@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from serving.keys import new_line
-from serving.start import MEMORY
+from serving.start import MEMORY, scratch
 from tests.certificates import Authority
 from tests.e2e.server import BIN, environment, free_port, serve, stop
 from tests.serving.signed import PROJECT, certificate_endpoint, token
@@ -210,6 +211,17 @@ def test_the_processes_leave_no_core_and_their_files_are_in_memory_and_private(g
     [lock] = [Path(path) for path in held if path.endswith("/lock") and path.startswith(str(MEMORY))]
     assert lock.parent.stat().st_mode & 0o777 == 0o700
     assert list(lock.parent.glob("bentoml-uds-*"))
+
+
+def test_a_signal_stops_the_service_and_the_next_start_removes_what_it_left(home, folder, authority):
+    with over_tls(home, folder, authority) as served:
+        files = psutil.Process(served.process.pid).open_files()
+        [lock] = [Path(f.path) for f in files if f.path.endswith("/lock") and f.path.startswith(str(MEMORY))]
+        assert stop(served.process) == 0
+        assert lock.exists()
+        made = scratch(MEMORY)
+        assert not lock.parent.exists()
+        shutil.rmtree(made)
 
 
 def test_mutual_tls_answers_the_right_certificate_only(home, folder, authority):
