@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_keys(commands)
     _add_audit(commands)
     _add_research(commands)
+    _add_serve(commands)
     return parser
 
 
@@ -283,6 +284,23 @@ def _add_research(commands: Any) -> None:
     table.add_argument("--by", default="", help="groups, beside the unit: sex,age_band,wear_site")
     table.add_argument("--k", type=int, default=11, help="fewest people of a cell (default: 11)")
     table.add_argument("--output", type=Path, help="write it here instead of standard output")
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _command(
+        commands, "serve", _serve, "Start the service; PAT_ variables are its settings (docs/settings.md)."
+    )
+    parser.add_argument("--host", metavar="ADDRESS", help="to listen on (PAT_HOST)")
+    parser.add_argument("--port", help="to listen on (PAT_PORT)")
+    parser.add_argument(
+        "--certificate", metavar="FILE", help="PEM, with the chain: speak TLS (PAT_TLS_CERTIFICATE_FILE)"
+    )
+    parser.add_argument("--key", metavar="FILE", help="the certificate's key, PEM (PAT_TLS_KEY_FILE)")
+    parser.add_argument(
+        "--client-ca",
+        metavar="FILE",
+        help="of the certificates that clients must have (PAT_TLS_CLIENT_CA_FILE)",
+    )
 
 
 def _add_state(parser: argparse.ArgumentParser) -> None:
@@ -580,6 +598,24 @@ def _vault(arguments: Arguments) -> Vault:
         expected = f"expected a state folder with {there.relative_to(arguments.state)}"
         raise KeysUnusable(f"{arguments.state}: {expected}; for a store on Redis set PAT_STORE_URL as well")
     return Vault(open_store(settings), MasterKeys.read(arguments.keys))
+
+
+SERVE_SETTINGS = {
+    "host": "PAT_HOST",
+    "port": "PAT_PORT",
+    "certificate": "PAT_TLS_CERTIFICATE_FILE",
+    "key": "PAT_TLS_KEY_FILE",
+    "client_ca": "PAT_TLS_CLIENT_CA_FILE",
+}
+
+
+def _serve(arguments: Arguments) -> None:
+    import os
+
+    from serving import start
+
+    flags = {setting: getattr(arguments, name) for name, setting in SERVE_SETTINGS.items()}
+    start.serve({setting: value for setting, value in flags.items() if value is not None}, os.environ)
 
 
 def _audit_verify(arguments: Arguments) -> int:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+from bentoml._internal.utils.analytics import usage_stats
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from api import dispatch, paths
+from api import dispatch, doors, paths
 from api.mounted import Mounted
 from api.problems import ForeignErrors, answer, problem
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
@@ -25,9 +26,9 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-from serving import logs
+from serving import edges, hardening, logs, protocol, spans, tls
 from serving.keys import MasterKeys, Unreadable
-from serving.limits import BodyLimits, Door, JsonOnly, LoopbackOnly
+from serving.limits import BodyLimits, HeaderLimits, JsonOnly, Pace
 from serving.revocation import CredentialsUnusable
 from serving.settings import Settings
 from serving.state import check_redis
@@ -35,9 +36,16 @@ from serving.store import StoreUnavailable
 
 SETTINGS = Settings.from_environment()  # BentoML's decorators need limits, workers and host at import
 log = logging.getLogger("pat.service")
+_DOORS = doors.doors(SETTINGS)
+hardening.no_core_files()
+hardening.untracked()
+usage_stats.do_not_track.cache_clear()  # it was asked before this module was loaded
 logs.protect()
+spans.install({*_DOORS, *doors.WITHOUT_BODY})
 dispatch.install()
 paths.install()
+protocol.install(max(SETTINGS.body_seconds, SETTINGS.timeout_seconds))
+tls.check(SETTINGS)
 
 _ENGINE = EngineOptions(SETTINGS.engine, SETTINGS.precision.value, SETTINGS.runner_threads)
 _ONE_THREAD = [  # numpy's libraries: the threads of this server are counted in Settings
@@ -47,20 +55,11 @@ _ONE_THREAD = [  # numpy's libraries: the threads of this server are counted in 
 # uvicorn believes X-Forwarded-For of whoever asks from this machine; who is behind a proxy names the proxy.
 _NO_PROXY = {"name": "FORWARDED_ALLOW_IPS", "value": "nobody"}
 
-_JSON_DOOR = Door(
-    SETTINGS.json_body_bytes, json_only=True, larger="send larger recordings to POST /v1/recordings:analyze"
-)
-_RAW_DOOR = Door(SETTINGS.raw_body_bytes, json_only=False, larger="larger files go through the pat command")
-_WEEKS_DOOR = Door(SETTINGS.embed_body_bytes, json_only=False, larger="send fewer weeks at a time")
-_DOORS = {f"/{verb}": _JSON_DOOR for verb in ("analyze", "analyze_fhir", "embed", "explain")}
-_DOORS["/v1/embed"] = _WEEKS_DOOR
-_DOORS["/v1/recordings:deidentify"] = Door(
-    SETTINGS.json_body_bytes, json_only=True, larger="larger recordings go through the pat command"
-)
 _MOUNTED = Mounted()
 _STORE_SECONDS = 5  # until a store that does not answer is tried again
 _SAFEGUARDS: dict[str, Any] = {}  # api.guard.Safeguards of this process, once it has started
 if SETTINGS.guarded:
+    hardening.keep_memory_private()
     MasterKeys.read(Path(SETTINGS.master_keys_file))  # refuses to start with keys that must not be used
     check_redis(SETTINGS)  # same, with a store
 
@@ -86,6 +85,7 @@ def _checkpoint() -> tuple[str, Checkpoint]:
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
     tracing={"excluded_urls": ".*"},
+    monitoring={"enabled": False},  # it would write what it is given to a folder in plain text
 )
 class PatRunner:
     """Owns the weights; ready once they are loaded, warm, and reproduce their golden output."""
@@ -135,6 +135,8 @@ def _proven(checkpoint: Checkpoint) -> Runner:
     workers=SETTINGS.api_workers,
     traffic={"timeout": SETTINGS.timeout_seconds},
     http={"host": SETTINGS.host, "port": SETTINGS.port},
+    ssl=tls.options(SETTINGS),
+    monitoring={"enabled": False},
 )
 @bentoml.asgi_app(_MOUNTED, path="/")
 class PatService:
@@ -276,11 +278,16 @@ def _guard(service: Any, *guards: tuple[Any, dict[str, Any]]) -> None:
         service.add_asgi_middleware(middleware, **options)
 
 
-_guard(PatRunner, (JsonOnly, {"refuse": _refusal}))
+_REFUSE = {"refuse": _refusal}
+_BODIES = {"doors": _DOORS, "default": doors.raw(SETTINGS), "pace": Pace(SETTINGS.body_seconds)}
+
+_guard(PatRunner, (JsonOnly, _REFUSE))
 _guard(
     PatService,
+    (edges.AnswerHeaders, {"headers": edges.HEADERS_OVER_TLS if SETTINGS.tls else edges.HEADERS}),
     (ForeignErrors, {}),
-    (LoopbackOnly, {"refuse": _refusal}),
+    (edges.TlsOnly if SETTINGS.open_to_others else edges.LoopbackOnly, _REFUSE),
+    (HeaderLimits, _REFUSE),
     *_guards(),
-    (BodyLimits, {"doors": _DOORS, "default": _RAW_DOOR, "refuse": _refusal}),
+    (BodyLimits, {**_BODIES, **_REFUSE}),
 )

@@ -59,7 +59,7 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("GET", "/openapi.json"): Verb.READ_SCHEMA,
 }
 PUBLIC = frozenset({"/livez", "/readyz", "/healthz"})  # say nothing of anybody
-CLOSED = frozenset({"/", "/metrics", "/docs.json"})  # what BentoML adds; /metrics has a listener of its own
+CLOSED = frozenset({"/", "/metrics", "/docs.json"})  # what BentoML adds; nobody serves metrics then
 
 RATES = {"address": 600, "caller": 120, "tenant": 1_200}  # requests per minute
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}

@@ -26,7 +26,8 @@ from serving.store import StoreUnavailable
 __all__ = ["MEDIA_TYPE", "ForeignErrors", "answer", "invalid", "problem", "problem_of"]
 
 MEDIA_TYPE = "application/problem+json"
-_RETRY_AFTER_SECONDS = 5
+_RETRY = {"Retry-After": "5"}
+_HEADERS = {429: _RETRY, 503: _RETRY, 408: {"Connection": "close"}}
 _PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # plain text, as BentoML writes them
 _MOST_ERRORS = 10
 _KEPT = frozenset({b"x-bentoml-request-id", b"allow"})
@@ -48,7 +49,7 @@ T = TypeVar("T")
 def problem(
     status: int, code: str, detail: str, *, where: str | None = None, extra: Mapping[str, Any] | None = None
 ) -> JSONResponse:
-    """Build a problem answer; 429 and 503 carry Retry-After."""
+    """Build a problem answer; 429 and 503 carry Retry-After, 408 ends the connection."""
     body: dict[str, Any] = {
         "type": f"urn:pat-service:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -58,8 +59,7 @@ def problem(
         **({"where": where} if where else {}),
         **(extra or {}),
     }
-    headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if status in (429, 503) else None
-    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=_HEADERS.get(status))
 
 
 def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911  # one line per row of the table
@@ -172,7 +172,7 @@ def _validation_errors(body: bytes) -> list[dict[str, Any]]:
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Response:
     """Build the answer to what pydantic found wrong, without any of the input."""
     kinds = {str(error.get("type")) for error in errors}
-    if kinds & {"json_invalid", "finite_number"}:
+    if kinds & {"json_invalid", "finite_number", "string_unicode"}:
         return problem(
             400, Refusal.UNPARSABLE, "expected complete JSON without NaN or Infinity; null means missing"
         )

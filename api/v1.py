@@ -34,11 +34,7 @@ _HINTS = {name.replace("_", "-") for name in TEXT_HINTS}
 _OPTIONS = {"wear", "clinical", "profile", "scorer", "stride-days", "subject", "return"}
 _OPTIONS |= {"threshold", "rescoring", "rest", "sleep-log", "intervals", "series"}
 _STRIDES = tuple("1234567")
-_PAGE_HEADERS = {
-    "Content-Security-Policy": f"{CONTENT_POLICY}; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
+_PAGE_HEADERS = {"Content-Security-Policy": f"{CONTENT_POLICY}; frame-ancestors 'none'"}
 
 router = APIRouter(prefix="/v1")
 

@@ -2,7 +2,14 @@
 
 settings   the only reader of the environment
 cores      how many cores this process was given
-limits     body limits and content types at the door (ASGI middleware)
+limits     body and header limits, pace and content types at the door (ASGI middleware)
+json_shape how deep a JSON body is, and whether a name comes twice
+edges      who may connect, and the headers of every answer (ASGI middleware)
+protocol   an end to waiting for a request that does not come
+tls        the certificate, the ciphers, and whether clients need one
+start      `pat serve`
+hardening  no core dumps
+spans      what of a span may leave
 admission  how many weeks may wait for the runner before the door says 503
 telemetry  batch size, wait and queue for Prometheus
 logs       one JSON line per event, never a health value
@@ -29,11 +36,15 @@ __all__ = [
     "care",
     "codes",
     "cores",
+    "edges",
     "firebase_tokens",
+    "hardening",
+    "json_shape",
     "keys",
     "limits",
     "logs",
     "policy",
+    "protocol",
     "rates",
     "redis_address",
     "redis_store",
@@ -41,8 +52,11 @@ __all__ = [
     "settings",
     "shared_rates",
     "signing_keys",
+    "spans",
+    "start",
     "state",
     "store",
     "system_tokens",
     "telemetry",
+    "tls",
 ]

@@ -7,6 +7,7 @@ Every variable begins with ``PAT_`` and has a heading in docs/settings.md.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +28,6 @@ _DEBUG, _TRUE = "BENTOML_DEBUG", ("true", "1", "yes", "on")
 _NOT_OURS = frozenset(
     {"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"}
 )  # read by the tests, never by the service
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class SettingsError(ValueError):
@@ -70,6 +70,10 @@ class Settings:
     json_body_bytes: int = 2_000_000
     raw_body_bytes: int = 16_000_000
     embed_body_bytes: int = 10_321_920  # 256 weeks of float32
+    body_seconds: int = 30  # for a whole body to arrive
+    tls_certificate_file: str = ""  # PEM, with the chain; empty: plain HTTP, on loopback
+    tls_key_file: str = ""
+    tls_client_ca_file: str = ""  # who signs the certificates that clients must have; empty: they need none
     firebase_project: str = ""  # whose ID tokens are accepted; empty: nobody is asked who they are
     certificates_url: str = ""  # instead of Google's, in the test profile
     firebase_credentials_file: str = ""  # a service account's, which may ask whether a sign-in was revoked
@@ -113,6 +117,16 @@ class Settings:
         """Whether the unsigned tokens of a Firebase emulator are believed: in the test profile alone."""
         return self.profile is Profile.TEST and bool(os.environ.get(_EMULATOR))
 
+    @property
+    def tls(self) -> bool:
+        """Whether the service speaks TLS."""
+        return bool(self.tls_certificate_file)
+
+    @property
+    def open_to_others(self) -> bool:
+        """Whether other machines may be answered: those are identified, over TLS."""
+        return self.tls and self.guarded
+
     def check(self, environ: Mapping[str, str]) -> None:
         """Refuse what must not start; called by ``from_environment``."""
         if self.profile is not Profile.TEST and environ.get(_EMULATOR):
@@ -133,11 +147,7 @@ class Settings:
             )
         self._check_issuer()
         self._check_redis()
-        if self.host not in _LOOPBACK:
-            raise SettingsError(
-                "this service speaks plain HTTP, so PAT_HOST must be 127.0.0.1, ::1 or localhost; "
-                "put a proxy with TLS in front of it"
-            )
+        self._check_edges()
         for name, value in vars(self).items():
             if isinstance(value, int) and value < 1:
                 raise SettingsError(f"{_variable(name)}: expected a whole number of at least 1")
@@ -169,6 +179,21 @@ class Settings:
             url = getattr(self, name)
             if url and (fault := redis_address.fault(url, schemes)):
                 raise SettingsError(f"{_variable(name)}: {fault}")
+
+    def _check_edges(self) -> None:
+        if self.tls != bool(self.tls_key_file) or (self.tls_client_ca_file and not self.tls):
+            raise SettingsError(
+                "PAT_TLS_CERTIFICATE_FILE and PAT_TLS_KEY_FILE need each other, PAT_TLS_CLIENT_CA_FILE both"
+            )
+        try:
+            loopback = ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            raise SettingsError("PAT_HOST: expected an address, such as 127.0.0.1") from None
+        if not loopback and not self.open_to_others:
+            raise SettingsError(
+                "PAT_HOST must be 127.0.0.1 or ::1 unless callers are identified (PAT_FIREBASE_PROJECT) and "
+                "come over TLS (PAT_TLS_CERTIFICATE_FILE); or put a proxy with TLS in front of it"
+            )
 
     def facts(self) -> dict[str, str]:
         """Return every setting by the name of its variable, as text."""

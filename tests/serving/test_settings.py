@@ -7,6 +7,7 @@ import pytest
 from serving.settings import Profile, Settings, SettingsError
 from tests.shared import ROOT
 
+TLS = {"PAT_TLS_CERTIFICATE_FILE": "/c", "PAT_TLS_KEY_FILE": "/k"}
 PRODUCTION = {
     "PAT_PROFILE": "production",
     "PAT_FIREBASE_PROJECT": "p",
@@ -37,6 +38,13 @@ def test_only_the_test_profile_is_ever_emulated(monkeypatch, profile):
 def test_production_starts_with_identity_keys_and_a_place_for_its_state():
     assert Settings.from_environment(PRODUCTION).guarded
     assert not Settings.from_environment({}).guarded
+
+
+def test_others_may_be_answered_where_they_are_identified_over_tls():
+    settings = Settings.from_environment({**PRODUCTION, **TLS, "PAT_HOST": "0.0.0.0"})
+    assert settings.open_to_others
+    assert not Settings.from_environment(TLS).open_to_others
+    assert not Settings.from_environment(PRODUCTION).open_to_others
 
 
 def test_an_empty_environment_is_development_on_loopback():
@@ -80,6 +88,11 @@ def test_values_are_read_with_their_type():
         ({"PAT_RATES_URL": "rediss:///0"}, "PAT_RATES_URL: expected an address"),
         ({"PAT_STORE_URL": "http://redis"}, "PAT_STORE_URL: expected an address"),
         ({"PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
+        ({**TLS, "PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
+        ({"PAT_HOST": "localhost"}, "PAT_HOST: expected an address"),
+        ({"PAT_TLS_CERTIFICATE_FILE": "/c"}, "need each other"),
+        ({"PAT_TLS_KEY_FILE": "/k"}, "need each other"),
+        ({"PAT_TLS_CLIENT_CA_FILE": "/a"}, "need each other"),
         ({"PAT_PORT": "many"}, "PAT_PORT: expected a whole number"),
         ({"PAT_PORT": "0"}, "PAT_PORT: expected a whole number of at least 1"),
         ({"PAT_PROFILE": "prod"}, "expected one of development, test, production"),
