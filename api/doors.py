@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from serving.limits import Door
 from serving.settings import Settings
 
-__all__ = ["PROBES", "WITHOUT_BODY", "doors", "raw"]
+__all__ = ["WITHOUT_BODY", "doors", "raw"]
 
-PROBES = ("/livez", "/readyz", "/healthz")
-WITHOUT_BODY = ("/schema.json", "/openapi.json", "/v1/status", *PROBES)
+WITHOUT_BODY = ("/schema.json", "/openapi.json", "/v1/status", "/livez", "/readyz", "/healthz")
 _JSON = ("/analyze", "/analyze_fhir", "/embed", "/explain")
 _RAW = ("/v1/recordings:analyze", "/v1/recordings:report")
 _SMALL = (
