@@ -18,7 +18,7 @@ from api.guard import Access, Safeguards, current_access
 from api.problems import answer, problem
 from serving.care import Care, Emergency
 from serving.deletion import Registry
-from serving.rates import Rates, TooOften
+from serving.rates import TooOften
 
 __all__ = ["Identifier", "Strict", "SubjectRequest", "of_subject", "router"]
 
@@ -65,11 +65,6 @@ def _registry() -> Registry:
     registry = _safeguards().registry
     assert registry is not None  # noqa: S101  # what serves has one
     return registry
-
-
-def _rates() -> Rates:
-    service: Any = bentoml.get_current_service()
-    return service.safeguards.rates  # type: ignore[no-any-return]  # same
 
 
 Work = Callable[[Access, str], Awaitable[dict[str, Any]]]
@@ -140,7 +135,7 @@ async def declare_emergency(body: EmergencyRequest) -> Response:
 
     async def work(access: Access, subject: str) -> dict[str, Any]:
         declared = Emergency(access.caller.tenant, access.caller.uid, subject)
-        if many := await _rates().refusal("emergency", f"{declared.tenant}/{declared.uid}"):
+        if many := await _safeguards().rates.refusal("emergency", f"{declared.tenant}/{declared.uid}"):
             raise TooOften(many)
         await asyncio.to_thread(_care().declare, declared, body.reason, body.minutes * 60)
         access.decision = replace(access.decision, emergency=True, reason="emergency_declared")
