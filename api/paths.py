@@ -26,7 +26,7 @@ def _known() -> frozenset[str]:
     return PUBLIC | CLOSED | {path for _, path in ROUTES}
 
 
-class KnownPaths(_BENTOML):  # type: ignore[misc]  # not typed
+class KnownPaths(_BENTOML):
     """Counts requests as BentoML does; an unknown path becomes ``/nowhere`` for all that follows."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,4 +38,4 @@ class KnownPaths(_BENTOML):  # type: ignore[misc]  # not typed
 
 def install() -> None:
     """Let the services of this process be counted so; call before one is served."""
-    instruments.RunnerTrafficMetricsMiddleware = KnownPaths
+    instruments.RunnerTrafficMetricsMiddleware = KnownPaths  # type: ignore[misc]  # it is replaced on purpose

@@ -70,7 +70,7 @@ class Care:
         """Let the caller see the subject for ``seconds``; keep the ``reason`` first."""
         now = time.time()
         at = self._vault.subject(emergency.tenant, emergency.subject)
-        said = {"uid": emergency.uid, "subject": at.pseudonym, "reason": reason}
+        said: dict[str, Any] = {"uid": emergency.uid, "subject": at.pseudonym, "reason": reason}
         said |= {"since": int(now), "seconds": int(seconds)}
         ordered = f"{now:017.6f}-{secrets.token_hex(4)}"  # by time
         tenant, value = self._vault.tenant(emergency.tenant), json.dumps(said).encode()
