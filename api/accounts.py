@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import bentoml
 from fastapi import APIRouter, Request
@@ -47,7 +47,7 @@ class AuditQuery(Between):
     subject: Identifier | None = None
     uid: Identifier | None = None
     verb: Verb | None = Field(default=None, strict=False)
-    outcome: Literal[0, 4, 8, 12] | None = None
+    outcome: Annotated[int, Field(ge=0, le=12, multiple_of=4)] | None = None  # a Literal takes false for 0
     reason: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")] | None = None
 
     def wanted(self) -> dict[str, str]:

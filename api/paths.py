@@ -38,4 +38,4 @@ class KnownPaths(_BENTOML):
 
 def install() -> None:
     """Let the services of this process be counted so; call before one is served."""
-    instruments.RunnerTrafficMetricsMiddleware = KnownPaths  # type: ignore[misc]  # that is the point
+    instruments.RunnerTrafficMetricsMiddleware = KnownPaths  # type: ignore[misc]  # it is replaced on purpose

@@ -170,7 +170,7 @@ def _validation_errors(body: bytes) -> list[dict[str, Any]]:
 
 
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Response:
-    """Build the answer to what pydantic found wrong, without any of the input."""
+    """Build the answer to a body that pydantic refused with ``errors``: places and kinds, no input."""
     kinds = {str(error.get("type")) for error in errors}
     if kinds & {"json_invalid", "finite_number", "string_unicode"}:
         return problem(

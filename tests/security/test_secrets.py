@@ -48,6 +48,7 @@ def test_a_planted_secret_is_found(tmp_path, line):
     ]
 
 
+@pytest.mark.slow  # half a minute; make check runs it too
 def test_no_tracked_file_holds_a_secret():
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
     files = [file for file in listed.stdout.split("\0") if file and (ROOT / file).is_file()]
