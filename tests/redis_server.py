@@ -69,7 +69,10 @@ class RedisServer:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            ["redis-server", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["redis-server", str(self._config)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         deadline = time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
@@ -81,8 +84,8 @@ class RedisServer:
 
     def kill(self) -> None:
         """End it as a power cut would, as far as a process can."""
-        if self.process is not None:
-            self.process.kill()
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)  # the child that writes its file anew as well
             self.process.wait(timeout=_SECONDS)
 
     @contextlib.contextmanager
