@@ -27,7 +27,10 @@ log = logging.getLogger("pat.retention")
 class Chore(Protocol):
     """One thing that is kept for a time."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        ...
 
     def sweep(self) -> int:
         """Remove what is older; say how much that was."""
