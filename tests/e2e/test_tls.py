@@ -77,6 +77,7 @@ def over_tls(home, folder, authority, *arguments, settings=None, context=None):
         yield served
     finally:
         stop(process)
+        shutil.rmtree(scratch(MEMORY))  # and with it what the stopped one left
 
 
 def ready(served, log, context):
