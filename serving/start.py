@@ -20,7 +20,7 @@ from serving.settings import Settings
 
 __all__ = ["MEMORY", "command", "environment", "scratch", "serve"]
 
-MEMORY = Path("/dev/shm")  # noqa: S108  # in memory; each start has a folder of its own in it, mode 0700
+MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108  # in memory; each start has a folder of its own in it, mode 0700
 _PREFIX = "pat-serve-"
 _LOCK = "lock"
 _BENTOML_OWN = ("BENTOML_HOST", "BENTOML_PORT")  # which `bentoml serve` prefers to what the service says
@@ -37,7 +37,7 @@ def serve(given: Mapping[str, str], environ: Mapping[str, str]) -> None:
     if MEMORY.is_dir():
         made["TMPDIR"] = str(scratch(MEMORY))
     line = command(settings)
-    os.execve(line[0], line, made)  # noqa: S606  # signals are to reach the service itself
+    os.execve(line[0], line, made)  # noqa: S606  # nosec B606  # signals are to reach the service itself
 
 
 def environment(given: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
