@@ -589,15 +589,14 @@ def _keys_rewrap(arguments: Arguments) -> None:
 def _vault(arguments: Arguments) -> Vault:
     from serving.keys import KeysUnusable, MasterKeys
     from serving.settings import Settings
-    from serving.state import audit_folder, open_store, store_file
-    from serving.store import Vault
+    from serving.state import audit_folder, open_vault, store_file
 
     settings = replace(Settings.from_environment(), state_folder=str(arguments.state))
     there = (audit_folder if settings.store_url else store_file)(arguments.state)
     if not there.exists():
         expected = f"expected a state folder with {there.relative_to(arguments.state)}"
         raise KeysUnusable(f"{arguments.state}: {expected}; for a store on Redis set PAT_STORE_URL as well")
-    return Vault(open_store(settings), MasterKeys.read(arguments.keys))
+    return open_vault(settings, MasterKeys.read(arguments.keys))
 
 
 SERVE_SETTINGS = {

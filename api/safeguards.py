@@ -23,8 +23,8 @@ from serving.revocation import Revocation, firebase_accounts
 from serving.settings import Settings
 from serving.shared_rates import SharedWindows
 from serving.signing_keys import SigningKeys
-from serving.state import audit_folder, audit_keys, open_store, shared_rates
-from serving.store import Store, StoreUnavailable, Vault
+from serving.state import audit_folder, audit_keys, open_store, open_vault, shared_rates
+from serving.store import Store, StoreUnavailable
 from serving.sweeper import AuditFiles, Expired, Sweeper
 from serving.system_tokens import Issuer, SystemTokens, read_jwks
 from serving.telemetry import SafeguardTelemetry
@@ -44,7 +44,7 @@ def build(settings: Settings) -> Safeguards:
     """
     state, keys = Path(settings.state_folder), MasterKeys.read(Path(settings.master_keys_file))
     store = open_store(settings)  # first: while it does not answer, nothing else has begun
-    vault = Vault(store, keys)
+    vault = open_vault(settings, keys, store)
     identity = _identity(settings)
     name, secret = next(iter(audit_keys(keys).items()))
     folder = audit_folder(state)

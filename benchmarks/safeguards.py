@@ -27,8 +27,8 @@ from benchmarks.servers import Server, bento
 from models.golden import panel_weeks
 from serving.care import Care
 from serving.keys import MasterKeys, new_line
-from serving.state import store_file
-from serving.store import SqliteStore, Vault
+from serving.settings import Settings
+from serving.state import open_vault
 from tests.serving.signed import PROJECT, certificate_endpoint, token
 
 __all__ = ["measure"]
@@ -127,7 +127,7 @@ def _servers(scratch: Path) -> Iterator[tuple[Server, Server]]:
     keys = scratch / "master.keys"
     keys.write_text(new_line("one"))
     keys.chmod(0o400)
-    care = Care(Vault(SqliteStore(store_file(scratch / "state")), MasterKeys.read(keys)))
+    care = Care(open_vault(Settings(state_folder=str(scratch / "state")), MasterKeys.read(keys)))
     care.begin("clinic", "user-1", SUBJECT.removeprefix("Patient/"))
     with certificate_endpoint() as endpoint:
         settings = {

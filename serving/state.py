@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 from serving.keys import MasterKeys
 from serving.redis_address import RedisAddress
 from serving.settings import Settings
-from serving.store import SqliteStore, Store, StoreUnavailable
+from serving.store import SqliteStore, Store, StoreUnavailable, Vault
 
 if TYPE_CHECKING:
     from serving.redis_store import RedisStore
 
-__all__ = ["audit_folder", "audit_keys", "check_redis", "open_store", "shared_rates", "store_file"]
+__all__ = [
+    "audit_folder",
+    "audit_keys",
+    "check_redis",
+    "keys_file",
+    "open_store",
+    "open_vault",
+    "shared_rates",
+    "store_file",
+]
 
 
 def audit_folder(state: Path) -> Path:
@@ -24,6 +33,20 @@ def audit_folder(state: Path) -> Path:
 def store_file(state: Path) -> Path:
     """Return the file of the durable store."""
     return state / "store" / "pat.sqlite"
+
+
+def keys_file(state: Path) -> Path:
+    """Return the file of the wrapped keys, apart from what they open."""
+    return state / "keys" / "pat.sqlite"
+
+
+def open_vault(settings: Settings, keys: MasterKeys, store: Store | None = None) -> Vault:
+    """Open the vault, on ``store`` if that is open; in files the wrapped keys have one of their own.
+
+    Raises StoreUnavailable, StoreUnfit, AddressUnusable or Unreadable.
+    """
+    apart = None if settings.store_url else SqliteStore(keys_file(Path(settings.state_folder)))
+    return Vault(store or open_store(settings), keys, apart)
 
 
 def open_store(settings: Settings) -> Store:

@@ -135,9 +135,11 @@ class SqliteStore:
         return bytes(found[0]) if found else None
 
     def delete(self, room: str, name: str) -> bool:
-        """Remove; the freed pages are overwritten."""
+        """Remove; the freed pages are overwritten, and the log that still has them is cut off."""
         with self._connection() as at:
-            return at.execute("delete from items where room = ? and name = ?", (room, name)).rowcount > 0
+            gone = at.execute("delete from items where room = ? and name = ?", (room, name)).rowcount > 0
+            at.execute("pragma wal_checkpoint(truncate)")  # left to the next deletion while others read
+        return gone
 
     def names(self, room: str, prefix: str = "") -> list[str]:
         """Return the names in ``room`` that begin with ``prefix``."""
@@ -171,10 +173,14 @@ class Subject:
 
 
 class Vault:
-    """What subjects left, sealed each under its own key; a shredded key takes all of it along."""
+    """What subjects left, sealed each under its own key; a shredded key takes all of it along.
 
-    def __init__(self, store: Store, wrapper: Wrapper) -> None:
-        self._store, self._wrapper = store, wrapper
+    ``keys`` is where the wrapped keys are, if not beside the values: then no copy of the values alone opens
+    once a key is shredded.
+    """
+
+    def __init__(self, store: Store, wrapper: Wrapper, keys: Store | None = None) -> None:
+        self._store, self._wrapper, self._keys = store, wrapper, keys or store
         self._pepper = self._key(_SERVICE, _PEPPER)
 
     @property
@@ -199,7 +205,7 @@ class Vault:
     def get(self, at: Subject, purpose: str, name: str) -> bytes | None:
         """Return what ``put`` kept; None if it is gone or its key is. Raises Unreadable."""
         sealed = self._store.get(purpose, f"{at.pseudonym}/{name}")
-        wrapped = self._store.get(_KEYS, at.pseudonym)
+        wrapped = self._keys.get(_KEYS, at.pseudonym)
         if sealed is None or wrapped is None:
             return None
         key = self._wrapper.unwrap(Wrapped.of(wrapped))
@@ -227,25 +233,25 @@ class Vault:
 
     def shred(self, at: Subject) -> bool:
         """Remove the subject's key: no value opens again, wherever it was copied without the key."""
-        return self._store.delete(_KEYS, at.pseudonym)
+        return self._keys.delete(_KEYS, at.pseudonym)
 
     def rewrap(self) -> int:
         """Wrap every key under the current master key; say how many were not."""
-        rooms = [(_SERVICE, _PEPPER), *((_KEYS, name) for name in self._store.names(_KEYS))]
+        rooms = [(_SERVICE, _PEPPER), *((_KEYS, name) for name in self._keys.names(_KEYS))]
         return sum(self._rewrapped(room, name) for room, name in rooms)
 
     def _rewrapped(self, room: str, name: str) -> bool:
-        text = self._store.get(room, name)
+        text = self._keys.get(room, name)
         if text is None or (old := Wrapped.of(text)).by == self._wrapper.current:
             return False
         new = self._wrapper.wrap(self._wrapper.unwrap(old))
-        return self._store.swap(room, name, text, new.text())
+        return self._keys.swap(room, name, text, new.text())
 
     def _key(self, room: str, name: str) -> bytes:
         """Return the key that is kept there, made now if there is none."""
-        if (found := self._store.get(room, name)) is None:
-            self._store.add(room, name, self._wrapper.wrap(secrets.token_bytes(KEY_BYTES)).text())
-            found = self._store.get(room, name)
+        if (found := self._keys.get(room, name)) is None:
+            self._keys.add(room, name, self._wrapper.wrap(secrets.token_bytes(KEY_BYTES)).text())
+            found = self._keys.get(room, name)
         if found is None:
             raise Unreadable("a key was deleted while it was made; try again")
         return self._wrapper.unwrap(Wrapped.of(found))

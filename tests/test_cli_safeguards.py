@@ -11,8 +11,8 @@ from serving.audit_file import MacKey
 from serving.care import Care
 from serving.keys import MasterKeys
 from serving.policy import Relation
-from serving.state import audit_folder, audit_keys, store_file
-from serving.store import SqliteStore, Vault
+from serving.settings import Settings
+from serving.state import audit_folder, audit_keys, open_vault
 from tests.serving.test_audit import event
 
 
@@ -24,7 +24,7 @@ def state(tmp_path, capsys):
     keys_file.write_text(capsys.readouterr().out)
     keys_file.chmod(0o400)
     keys = MasterKeys.read(keys_file)
-    Care(Vault(SqliteStore(store_file(tmp_path)), keys)).begin("clinic", "doctor", "anna")
+    Care(open_vault(Settings(state_folder=str(tmp_path)), keys)).begin("clinic", "doctor", "anna")
     trail = AuditTrail(audit_folder(tmp_path), MacKey("one", audit_keys(keys)["one"]), lambda reached: None)
     trail.start()
     trail.record_now(event(1))
@@ -42,7 +42,7 @@ def test_a_new_master_key_on_top_takes_over_and_the_trail_stays_readable(state, 
     assert capsys.readouterr().out.startswith("2 keys")
     assert cli.main(["keys", "rewrap", *state]) == 0
     assert capsys.readouterr().out.startswith("0 keys")
-    care = Care(Vault(SqliteStore(store_file(tmp_path)), MasterKeys.read(keys_file)))
+    care = Care(open_vault(Settings(state_folder=str(tmp_path)), MasterKeys.read(keys_file)))
     assert care.relation("clinic", "doctor", "anna") is Relation.CARE
     assert cli.main(["audit", "verify", *state]) == 0
     assert capsys.readouterr().out.endswith(" files, 0 faults\n")

@@ -8,8 +8,8 @@ import pytest
 from serving.audit_check import events
 from serving.care import Care
 from serving.keys import MasterKeys
-from serving.state import audit_folder, store_file
-from serving.store import SqliteStore, Vault
+from serving.settings import Settings
+from serving.state import audit_folder, open_vault
 from tests.e2e.server import serve
 from tests.e2e.test_guarded import asked, bearer, guarded
 
@@ -34,7 +34,7 @@ def served(home, folder):
 @pytest.fixture(scope="module")
 def care(folder, served):
     keys = MasterKeys.read(folder / "master.keys")
-    return Care(Vault(SqliteStore(store_file(folder / "state")), keys))
+    return Care(open_vault(Settings(state_folder=str(folder / "state")), keys))
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from api.guard import CLOSED, ROUTES
 from serving.audit_check import checkpoints, events, verify
 from serving.care import Care
 from serving.keys import MasterKeys
-from serving.state import audit_folder, audit_keys, store_file
-from serving.store import SqliteStore, Vault
+from serving.settings import Settings
+from serving.state import audit_folder, audit_keys, open_vault
 from tests.e2e.guarded import asked, bearer, guarded
 from tests.e2e.server import wait
 from tests.serving.signed import token
@@ -42,7 +42,7 @@ def keys(folder, served):
 
 @pytest.fixture(scope="module")
 def care(folder, served, keys):
-    return Care(Vault(SqliteStore(store_file(folder / "state")), keys))
+    return Care(open_vault(Settings(state_folder=str(folder / "state")), keys))
 
 
 @pytest.fixture

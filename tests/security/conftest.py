@@ -12,8 +12,8 @@ from api.guard import PUBLIC
 from serving.audit_check import checkpoints, events, verify
 from serving.care import Care
 from serving.keys import MasterKeys
-from serving.state import audit_folder, audit_keys, store_file
-from serving.store import SqliteStore, Vault
+from serving.settings import Settings
+from serving.state import audit_folder, audit_keys, open_vault
 from tests.e2e.conftest import home, week
 from tests.e2e.guarded import guarded
 from tests.e2e.server import Served
@@ -48,7 +48,7 @@ class Asked:
 
     @property
     def care(self) -> Care:
-        return Care(Vault(SqliteStore(store_file(self.folder / "state")), self.keys))
+        return Care(open_vault(Settings(state_folder=str(self.folder / "state")), self.keys))
 
     def events(self):
         """Every event that was recorded, in order."""

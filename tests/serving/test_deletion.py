@@ -10,19 +10,21 @@ from serving.codes import RESEARCH_CODE, Codes
 from serving.deletion import Registry, VaultHolder
 from serving.keys import MasterKeys, Unreadable, new_line
 from serving.policy import Relation
+from serving.settings import Settings
+from serving.state import keys_file, open_vault, store_file
 from serving.store import SqliteStore, Vault
 
 
 @pytest.fixture
 def keys(tmp_path):
-    (tmp_path / "keys").write_text(new_line("one"))
-    (tmp_path / "keys").chmod(0o400)
-    return MasterKeys.read(tmp_path / "keys")
+    (tmp_path / "master.keys").write_text(new_line("one"))
+    (tmp_path / "master.keys").chmod(0o400)
+    return MasterKeys.read(tmp_path / "master.keys")
 
 
 @pytest.fixture
 def vault(tmp_path, keys):
-    return Vault(SqliteStore(tmp_path / "store" / "pat.sqlite"), keys)
+    return open_vault(Settings(state_folder=str(tmp_path)), keys)
 
 
 @pytest.fixture
@@ -55,17 +57,33 @@ def test_everything_is_found_deleted_and_reported(vault, registry):
     assert care.relation("clinic", "doctor", "bert") is Relation.CARE
 
 
-def test_a_copy_of_the_values_made_before_does_not_open_after(vault, registry, keys, tmp_path):
+def test_a_copy_of_the_store_made_before_does_not_open_after(vault, registry, keys, tmp_path):
     Care(vault).begin("clinic", "doctor", "anna")
     anna = vault.subject("clinic", "anna")
-    shutil.copytree(tmp_path / "store", tmp_path / "copy")
+    shutil.copytree(store_file(tmp_path).parent, tmp_path / "copy")
     registry.delete(anna)
     copied = SqliteStore(tmp_path / "copy" / "pat.sqlite")
     (name,) = copied.names("care")
+    restored = Care(Vault(copied, keys, SqliteStore(keys_file(tmp_path))))
+    assert restored.relation("clinic", "doctor", "anna") is Relation.NONE
     Care(vault).begin("clinic", "doctor", "anna")  # with a new key
     vault._store.put("care", name, copied.get("care", name))
-    with pytest.raises(Unreadable):
-        Care(vault).relation("clinic", "doctor", "anna")
+    for care in (restored, Care(vault)):
+        with pytest.raises(Unreadable):
+            care.relation("clinic", "doctor", "anna")
+
+
+def test_nothing_of_a_shredded_key_rests_on_the_disk(vault, registry, tmp_path):
+    Care(vault).begin("clinic", "doctor", "anna")
+    anna = vault.subject("clinic", "anna")
+    wrapped = SqliteStore(keys_file(tmp_path)).get("subject-keys", anna.pseudonym)
+
+    def at_rest():
+        return b"".join(path.read_bytes() for path in tmp_path.rglob("pat.sqlite*"))
+
+    assert wrapped in at_rest()
+    registry.delete(anna)
+    assert wrapped not in at_rest()
 
 
 def test_research_codes_and_what_they_stand_for_go_with_their_subject(vault, registry):
