@@ -204,6 +204,9 @@ class Access:
         Raises NotThere unless the caller may.
         """
         tenant, uid, subject = self.caller.tenant, self.caller.uid, subject.removeprefix("Patient/")
+        if not subject:  # where a tenant's own things are
+            self.decision = Decision(allowed=False, reason="no_subject", hidden=True)
+            raise NotThere
         self.subject = self.subjects.pseudonym(tenant, subject)
         relation = await asyncio.to_thread(self.subjects.relation, tenant, uid, subject)
         self.decision = decide(self.caller, self.verb, subject, relation)

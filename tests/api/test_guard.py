@@ -207,6 +207,12 @@ async def test_a_subject_that_is_not_there_and_one_that_is_not_allowed_look_alik
     assert trail.events[0].subject == "pseudonym of other"
 
 
+@pytest.mark.parametrize("who", ["service", "clinician", "patient"])
+async def test_a_subject_without_a_name_is_not_there_for_anybody(ask, trail, who):
+    assert (await ask("/analyze?subject=Patient/", who=who)).status_code == 404
+    assert [(event.reason, event.subject) for event in trail.events] == [("no_subject", "")]
+
+
 async def test_an_emergency_is_marked(ask, trail):
     assert (await ask("/analyze?subject=urgent")).status_code == 200
     assert (trail.events[0].purpose, trail.events[0].reason) == (Purpose.EMERGENCY, "emergency")
