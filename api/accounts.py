@@ -7,16 +7,15 @@ import heapq
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import bentoml
 from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
-from api.guard import Access, Safeguards, current_access
+from api.guard import Access, current_access
 from api.headers import media_types
 from api.problems import answer, problem
 from api.requests import FHIR_JSON
-from api.subjects import Identifier, Strict, SubjectRequest, of_subject
+from api.subjects import Identifier, Strict, SubjectRequest, of_subject, safeguards
 from postprocessing import fhir
 from serving.audit_check import events
 from serving.policy import Verb
@@ -54,11 +53,6 @@ class AuditQuery(Between):
         """Return what events must say, the subject apart."""
         given = {"actor.uid": self.uid, "verb": self.verb, "outcome": self.outcome, "reason": self.reason}
         return {name: str(value) for name, value in given.items() if value is not None}
-
-
-def _safeguards() -> Safeguards:
-    service: Any = bentoml.get_current_service()
-    return service.safeguards  # type: ignore[no-any-return]  # BentoML does not type its services
 
 
 @router.post("/subjects:disclosures")
@@ -103,7 +97,7 @@ def _plain(subject: str) -> str:
 
 async def _found(access: Access, wanted: Mapping[str, str], between: Between) -> tuple[Found, bool]:
     """Return the first events in the order of time, and whether there are more."""
-    folder = _safeguards().audit_folder
+    folder = safeguards().audit_folder
     asked = {**wanted, "actor.tenant": access.caller.tenant}
 
     def work() -> Found:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
-import bentoml
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from api.desk import Desk
 from api.guard import current_access
 from api.problems import answer
 from api.requests import RecordingRequest
-from api.subjects import Identifier
+from api.subjects import Identifier, Strict, safeguards
 from api.v1 import desk
 from postprocessing.deidentified import Sex
 from postprocessing.deidentify import Person, deidentified
@@ -37,18 +36,17 @@ class DeidentifyRequest(RecordingRequest):
     sex: Sex | None = None
 
 
-class CodeRequest(BaseModel):
+class CodeRequest(Strict):
     """A research code, and the project that it is of."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     project: Project
     code: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 def _codes() -> Codes:
-    service: Any = bentoml.get_current_service()
-    return service.safeguards.codes  # type: ignore[no-any-return]  # BentoML does not type its services
+    codes = safeguards().codes
+    assert codes is not None  # noqa: S101  # what serves has them
+    return codes
 
 
 @router.post("/recordings:deidentify")

@@ -20,7 +20,7 @@ from serving.care import Care, Emergency
 from serving.deletion import Registry
 from serving.rates import TooOften
 
-__all__ = ["Identifier", "Strict", "SubjectRequest", "of_subject", "router"]
+__all__ = ["Identifier", "Strict", "SubjectRequest", "of_subject", "router", "safeguards"]
 
 log = logging.getLogger("pat.access")
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@/-]{1,128}$")]
@@ -52,17 +52,18 @@ class EmergencyRequest(SubjectRequest):
     minutes: Annotated[int, Field(ge=1, le=240)] = 60
 
 
-def _safeguards() -> Safeguards:
+def safeguards() -> Safeguards:
+    """Return what guards the service of this worker."""
     service: Any = bentoml.get_current_service()
     return service.safeguards  # type: ignore[no-any-return]  # BentoML does not type its services
 
 
 def _care() -> Care:
-    return _safeguards().subjects  # type: ignore[return-value]  # what serves is no other
+    return safeguards().subjects  # type: ignore[return-value]  # what serves is no other
 
 
 def _registry() -> Registry:
-    registry = _safeguards().registry
+    registry = safeguards().registry
     assert registry is not None  # noqa: S101  # what serves has one
     return registry
 
@@ -135,11 +136,11 @@ async def declare_emergency(body: EmergencyRequest) -> Response:
 
     async def work(access: Access, subject: str) -> dict[str, Any]:
         declared = Emergency(access.caller.tenant, access.caller.uid, subject)
-        if many := await _safeguards().rates.refusal("emergency", f"{declared.tenant}/{declared.uid}"):
+        if many := await safeguards().rates.refusal("emergency", f"{declared.tenant}/{declared.uid}"):
             raise TooOften(many)
         await asyncio.to_thread(_care().declare, declared, body.reason, body.minutes * 60)
         access.decision = replace(access.decision, emergency=True, reason="emergency_declared")
-        _safeguards().telemetry.emergency()
+        safeguards().telemetry.emergency()
         log.warning("glass broken for %d minutes; the audit trail says by whom", body.minutes)
         return {"minutes": body.minutes}
 
