@@ -19,16 +19,18 @@ from api.mounted import Mounted
 from api.problems import ForeignErrors, answer, problem
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
 from api.requests import FHIR_JSON, EmbedRequest, ExplainRequest, FhirRequest, RecordingRequest
+from api.runner_door import RunnerDoor, RunnerSocket
 from models import store
 from models.checkpoint import Checkpoint, CheckpointError
 from pat_runner import hop
 from pat_runner.account import ModelCard
-from pat_runner.engines import EngineError, EngineOptions
+from pat_runner.engines import EngineError, EngineOptions, chosen
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
 from serving import edges, hardening, logs, protocol, spans, tls
+from serving.cores import cores
 from serving.keys import MasterKeys, Unreadable
-from serving.limits import BodyLimits, HeaderLimits, JsonOnly, Pace
+from serving.limits import BodyLimits, HeaderLimits, Pace
 from serving.revocation import CredentialsUnusable
 from serving.settings import Settings
 from serving.state import check_redis
@@ -80,7 +82,6 @@ def _checkpoint() -> tuple[str, Checkpoint]:
     workers=SETTINGS.runner_workers,
     threads=1,
     traffic={"timeout": SETTINGS.timeout_seconds},
-    runner_connection={"max_requests": 10**9, "max_age": 1e9},  # else BentoML closes sessions under way
     # The entry logs, counts and traces each request; of the hop, batches count (serving/telemetry.py).
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
@@ -153,11 +154,13 @@ class PatService:
         from postprocessing import fhir  # noqa: PLC0415  # same
 
         logs.protect()
-        self.runner.to_async.media_type = "application/json"  # the hop never unpickles, in either direction
         model = _model()
         pinned = model.maker if isinstance(model, ModelCard) else None
-        limits = RunnerLimits(SETTINGS.max_batch_size, SETTINGS.max_waiting_weeks, SETTINGS.runner_workers)
-        self.desk = Desk(SETTINGS, RemoteRunner(self._hop, pinned, limits), model)
+        limits = RunnerLimits(
+            SETTINGS.max_batch_size, SETTINGS.max_waiting_weeks, SETTINGS.runner_workers, _ahead()
+        )
+        self._socket = RunnerSocket(self.runner.to_async.url, SETTINGS.timeout_seconds)
+        self.desk = Desk(SETTINGS, RemoteRunner(self._socket.run, pinned, limits), model)
         fhir.warm()
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request
         self._safeguarded()
@@ -176,8 +179,9 @@ class PatService:
         return _SAFEGUARDS.get("safeguards")
 
     @bentoml.on_shutdown
-    def end(self) -> None:
+    async def end(self) -> None:
         """End the audit trail's file, so that the next process finds nothing to recover."""
+        await self._socket.close()
         if self.safeguards is not None:
             self.safeguards.close()
 
@@ -200,10 +204,6 @@ class PatService:
         timer = threading.Timer(_STORE_SECONDS, work)
         timer.daemon = True
         timer.start()
-
-    async def _hop(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        answered: list[dict[str, Any]] = await self.runner.to_async.run(items)
-        return answered
 
     @bentoml.api
     async def analyze(self, recording: RecordingRequest, /) -> dict[str, Any]:
@@ -254,6 +254,12 @@ class PatService:
         return Response(explanation.model_dump_json(), media_type="application/json")
 
 
+def _ahead() -> int:
+    """Return the calls next in line: one where something beside the runners' cores can carry it."""
+    computing = SETTINGS.runner_workers * SETTINGS.runner_threads
+    return int(chosen(SETTINGS.engine) == "torch" or computing < cores())
+
+
 def _model() -> ModelCard | CheckpointError:
     try:
         tag, checkpoint = _checkpoint()
@@ -281,7 +287,7 @@ def _guard(service: Any, *guards: tuple[Any, dict[str, Any]]) -> None:
 _REFUSE = {"refuse": _refusal}
 _BODIES = {"doors": _DOORS, "default": doors.raw(SETTINGS), "pace": Pace(SETTINGS.body_seconds)}
 
-_guard(PatRunner, (JsonOnly, _REFUSE))
+_guard(PatRunner, (RunnerDoor, {**_REFUSE, "most_bytes": hop.most_bytes(SETTINGS.max_batch_size)}))
 _guard(
     PatService,
     (edges.AnswerHeaders, {"headers": edges.HEADERS_OVER_TLS if SETTINGS.tls else edges.HEADERS}),

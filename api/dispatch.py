@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from _bentoml_impl.server import app
 from _bentoml_sdk.io_models import IORootModel
@@ -24,13 +24,19 @@ from bentoml._internal.marshal.dispatcher import CorkDispatcher, Job
 if TYPE_CHECKING:
     from serving.telemetry import BatchTelemetry
 
-__all__ = ["Documents", "PromptDispatcher", "install"]
+__all__ = ["Documents", "PromptDispatcher", "dispatcher", "install"]
 
 Jobs = tuple[Job[Any, Any], ...]
 
 
 class PromptDispatcher(CorkDispatcher[Any, Any]):
     """Starts a batch of all that waits, up to the largest batch, whenever none is in flight."""
+
+    made: ClassVar[PromptDispatcher | None] = None  # for the one batchable method of this process
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        PromptDispatcher.made = self
 
     @cached_property
     def _telemetry(self) -> BatchTelemetry:
@@ -92,6 +98,13 @@ class Documents(IORootModel[list[dict[str, Any]]]):  # type: ignore[misc]  # not
         """Return the JSON Schema, made once."""
         schema: dict[str, Any] = super().model_json_schema(*args, **kwargs)
         return schema
+
+
+def dispatcher() -> PromptDispatcher:
+    """Return what batches the calls of this process; RuntimeError where BentoML made none."""
+    if PromptDispatcher.made is None:
+        raise RuntimeError("expected a service with a batchable method, found none; call install before")
+    return PromptDispatcher.made
 
 
 def install() -> None:

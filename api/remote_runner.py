@@ -1,8 +1,8 @@
 """The runner service as the pipeline sees it: admission, calls that travel together, pinned makers only.
 
-A call over the hop costs some milliseconds of both processes, whatever it carries. A lone call goes at once;
-those that arrive while each runner computes one and another is next in line go together in the next. A long
-order goes in slices, as many at a time, so that nobody waits for the whole of another's.
+A call over the hop costs both processes the same, whatever it carries. A lone call goes at once; those that
+arrive while every runner has one go together in the next, which is sent ahead once it is full. A long order
+goes in slices, as many at a time, so that nobody waits for the whole of another's.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from bentoml.exceptions import BentoMLException
 
 from pat_runner import hop
 from pat_runner.engines import Want
 from pat_runner.pipeline import FloatWeeks, RunnerUnavailable
 from pat_runner.runner import Maker, Outcome
-from serving.admission import Admission, Overloaded
+from serving.admission import Admission
 
 __all__ = ["UNAVAILABLE", "RemoteRunner", "RunnerLimits", "TravellingTogether"]
 
@@ -32,15 +31,20 @@ Send = Callable[[list[Document]], Awaitable[list[Document]]]
 
 @dataclass(frozen=True)
 class RunnerLimits:
-    """Weeks in one call, weeks that one API worker admits at a time, and runners that take its calls."""
+    """Weeks in one call, weeks that one API worker admits at a time, and runners that take its calls.
+
+    ``ahead`` calls are next in line, full or not, while every runner has one: none then waits for its next
+    call. On the cores that the runners compute on, to carry it meanwhile costs more than that wait.
+    """
 
     batch_weeks: int
     waiting_weeks: int
     runners: int = 1
+    ahead: int = 0
 
     @property
-    def under_way(self) -> int:
-        """Calls on their way at a time: one for each runner, and one next in line."""
+    def slices(self) -> int:
+        """Slices of one order on their way at a time, which are full: one beyond those that are computed."""
         return self.runners + 1
 
 
@@ -67,9 +71,9 @@ class RemoteRunner:
         under_way: deque[asyncio.Task[list[Document]]] = deque()
         try:
             for part in slices:
-                if len(under_way) == self._limits.under_way:
+                if len(under_way) == self._limits.slices:
                     answered += await under_way.popleft()
-                items = [hop.encode_item(week, want) for week in part]
+                items = [hop.item(week, want) for week in part]
                 under_way.append(asyncio.create_task(self._together.call(items)))
             while under_way:
                 answered += await under_way.popleft()
@@ -80,17 +84,9 @@ class RemoteRunner:
 
     async def _tried_twice(self, items: list[Document]) -> list[Document]:
         try:
-            return await self._once(items)
-        except aiohttp.ClientConnectionError:  # encoding is idempotent, so one more try is safe
-            return await self._once(items)
-
-    async def _once(self, items: list[Document]) -> list[Document]:
-        try:
             return await self._send(items)
-        except BentoMLException as error:
-            if error.error_code.value in (429, 503):
-                raise Overloaded from error
-            raise
+        except aiohttp.ClientConnectionError:  # encoding is idempotent, so one more try is safe
+            return await self._send(items)
 
     def _checked(self, document: Document) -> Outcome:
         if document.get("rejected") == UNAVAILABLE:
@@ -124,10 +120,15 @@ class TravellingTogether:
         return await made.answer
 
     def _depart(self) -> None:
-        while self._waiting and len(self._journeys) < self._limits.under_way:
+        while self._waiting and len(self._journeys) < self._places():
             journey = asyncio.create_task(self._travel(self._next()))
             self._journeys.add(journey)
             journey.add_done_callback(self._arrived)
+
+    def _places(self) -> int:
+        """Return how many calls may be under way: one more if the next cannot carry more by waiting."""
+        full = sum(len(call.items) for call in self._waiting) >= self._limits.batch_weeks
+        return self._limits.runners + max(self._limits.ahead, int(full))
 
     def _next(self) -> list[_Call]:
         """Take the next calls, one at least; those whose callers have left are dropped."""

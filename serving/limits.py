@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.json_shape import DEEPEST, Fault, fault
 
-__all__ = ["BodyLimits", "Door", "HeaderLimits", "JsonOnly", "Pace", "Refuse"]
+__all__ = ["BodyLimits", "Door", "HeaderLimits", "Pace", "Refuse"]
 
 Refuse = Callable[[int, str, str], ASGIApp]  # (status, code, detail) -> an app that answers so
 
@@ -183,28 +183,6 @@ class HeaderLimits:
         headers = scope["headers"]
         size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         return len(headers) > self.most or size + sum(len(k) + len(v) for k, v in headers) > self.most_bytes
-
-
-@dataclass(frozen=True)
-class JsonOnly:
-    """Before a service that others call inside the host: JSON or nothing, above all never pickle."""
-
-    app: ASGIApp
-    refuse: Refuse
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let JSON bodies through, and probes, which have no content type."""
-        await (self.app if _is_json(scope) else self.refuse(415, "content_type", "expected JSON"))(
-            scope, receive, send
-        )
-
-
-def _is_json(scope: Scope) -> bool:
-    if scope["type"] != "http":
-        return True
-    kinds = [value for name, value in scope["headers"] if name.lower() == b"content-type"]
-    named = all(kind.split(b";")[0].strip().lower() == b"application/json" for kind in kinds)
-    return named and (bool(kinds) or scope["method"] != "POST")
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

@@ -5,7 +5,6 @@ import asyncio
 import aiohttp
 import numpy as np
 import pytest
-from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
 from pat_runner import hop
@@ -24,14 +23,14 @@ class Hop:
         self.seconds, self.maker, self.journeys = seconds, maker, []
 
     async def __call__(self, items):
-        weeks = [hop.decode_item(item)[0] for item in items]
+        weeks = [item["week"] for item in items]
         self.journeys.append([int(week[0]) for week in weeks])
         await asyncio.sleep(self.seconds)
         return [hop.encode_outcome(Encoded(np.full(96, week[0], np.float32)), self.maker) for week in weeks]
 
 
-def runner(send, batch=4, waiting=100, pinned=MAKER, runners=1):
-    return RemoteRunner(send, pinned, RunnerLimits(batch, waiting, runners))
+def runner(send, waiting=100, pinned=MAKER, runners=1, ahead=1):
+    return RemoteRunner(send, pinned, RunnerLimits(4, waiting, runners, ahead))
 
 
 def weeks(*firsts):
@@ -54,6 +53,25 @@ async def test_calls_that_wait_travel_together_and_get_their_own_answers():
     answers = await asyncio.gather(*(port.run(weeks(n), Want()) for n in range(10)))
     assert [firsts(answer) for answer in answers] == [[n] for n in range(10)]
     assert send.journeys == [[0], [1], [2, 3, 4, 5], [6, 7, 8, 9]]
+
+
+async def test_on_the_runners_own_cores_no_call_is_next_in_line():
+    send = Hop()
+    port = runner(send, ahead=0)
+    await asyncio.gather(*(port.run(weeks(n), Want()) for n in range(6)))
+    assert send.journeys == [[0], [1, 2, 3, 4], [5]]
+
+
+async def test_a_full_call_is_next_in_line_everywhere():
+    send = Hop(0.05)
+    port = runner(send, ahead=0)
+    first = asyncio.create_task(port.run(weeks(0), Want()))
+    await asyncio.sleep(0.005)
+    rest = [asyncio.create_task(port.run(weeks(n), Want())) for n in range(1, 6)]
+    await asyncio.sleep(0.005)
+    assert send.journeys == [[0], [1, 2, 3, 4]]
+    await asyncio.gather(first, *rest)
+    assert send.journeys == [[0], [1, 2, 3, 4], [5]]
 
 
 async def test_every_runner_gets_a_call_before_calls_wait_for_each_other():
@@ -115,10 +133,8 @@ async def test_a_broken_connection_is_tried_once_more_and_not_twice():
         await runner(shaky).run(weeks(5), Want())
 
 
-@pytest.mark.parametrize(
-    ("error", "heard"), [(ServiceUnavailable("x"), Overloaded), (BentoMLException("x"), BentoMLException)]
-)
-async def test_a_failed_journey_is_heard_by_all_on_it_and_by_nobody_after(error, heard):
+@pytest.mark.parametrize("error", [Overloaded(), RunnerUnavailable("refused")], ids=["overloaded", "refused"])
+async def test_a_failed_journey_is_heard_by_all_on_it_and_by_nobody_after(error):
     send, fail = Hop(), True
 
     async def failing(items):
@@ -129,7 +145,7 @@ async def test_a_failed_journey_is_heard_by_all_on_it_and_by_nobody_after(error,
 
     port = runner(failing)
     results = await asyncio.gather(*(port.run(weeks(n), Want()) for n in range(3)), return_exceptions=True)
-    assert [type(result) for result in results] == [heard] * 3
+    assert [type(result) for result in results] == [type(error)] * 3
     fail = False
     assert firsts(await port.run(weeks(8), Want())) == [8]
 
@@ -139,7 +155,7 @@ async def test_a_failed_slice_ends_the_order():
 
     async def failing(items):
         calls.append(len(items))
-        raise ServiceUnavailable("full")
+        raise Overloaded
 
     with pytest.raises(Overloaded):
         await runner(failing).run(weeks(*range(40)), Want())

@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from serving.limits import BodyLimits, Door, HeaderLimits, JsonOnly, Pace
+from serving.limits import BodyLimits, Door, HeaderLimits, Pace
 
 pytestmark = pytest.mark.security
 
@@ -73,22 +73,6 @@ async def test_a_compressed_body_is_415(client, encoding):
 async def test_a_json_door_takes_json_only(client, kind):
     answer = await client.post("/small", content=b"x", headers={"content-type": kind})
     assert answer.status_code == 415
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"content-type": "application/vnd.bentoml+pickle"},
-        {"Content-Type": "Application/VND.bentoml+PICKLE"},
-        {},
-    ],
-)
-async def test_the_inner_service_takes_json_or_nothing(headers):
-    transport = httpx.ASGITransport(JsonOnly(echo_length, refuse))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        assert (await client.post("/run", content=b"x", headers=headers)).status_code == 415
-        assert (await client.post("/run", content=b"{}", headers=JSON)).status_code == 200
-        assert (await client.get("/readyz")).status_code == 200
 
 
 def body_limits(inner=echo_length, pace=None):
