@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -154,7 +154,7 @@ class Safeguards:
         default_factory=lambda: SafeguardTelemetry(CollectorRegistry())
     )
     rates: Rates = field(default_factory=lambda: Rates(RATES))
-    store: Store | None = None
+    stores: Sequence[Store] = ()  # of values and of keys
     codes: Codes | None = None
 
     @property
@@ -164,16 +164,16 @@ class Safeguards:
 
     @property
     def ready(self) -> bool:
-        """Whether everything may be answered now; asks the store, so not from an event loop."""
-        return self.able and (self.store is None or answers(self.store))
+        """Whether everything may be answered now; asks the stores, so not from an event loop."""
+        return self.able and answers(*self.stores)
 
     @property
     def degraded(self) -> list[str]:
-        """What works, but not as it should; asks the store, so not from an event loop."""
+        """What works, but not as it should; asks the stores, so not from an event loop."""
         found = {
             "certificates": self.identity.degraded,
             "rates": self.rates.alone,
-            "store": self.store is not None and not answers(self.store),
+            "store": not answers(*self.stores),
         }
         return [name for name, there in found.items() if there]
 

@@ -52,7 +52,7 @@ def build(settings: Settings) -> Safeguards:
     trail.start()
     _announce(trail, store, settings.facts() | {lifecycle.KEY: keys.current}, secret)
     registry = Registry(vault, [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE)])
-    sweeper = Sweeper(trail, [AuditFiles(trail, folder, settings.audit_days), Expired(store)])
+    sweeper = Sweeper(trail, [AuditFiles(trail, folder, settings.audit_days), *map(Expired, vault.stores)])
     sweeper.start()
     return Safeguards(
         identity,
@@ -61,7 +61,7 @@ def build(settings: Settings) -> Safeguards:
         registry=registry,
         audit_folder=folder,
         sweeper=sweeper,
-        store=store,
+        stores=vault.stores,
         codes=Codes(vault),
         rates=_rates(settings, keys),
         telemetry=SafeguardTelemetry(),

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["ENCRYPTED", "PLAIN", "AddressUnusable", "RedisAddress", "fault"]
+__all__ = ["ENCRYPTED", "PLAIN", "AddressUnusable", "RedisAddress", "fault", "same_server"]
 
 ENCRYPTED = ("rediss", "unix")  # what leaves the machine is encrypted
 PLAIN = ("redis", *ENCRYPTED)
+_PORT = 6379  # where an address names none
 _EXAMPLES = {"rediss": "rediss://redis.internal:6390", "unix": "unix:///run/redis/redis.sock"}
 
 
@@ -47,6 +48,13 @@ def _leads_somewhere(parts: SplitResult, port: int | None) -> bool:
         return not parts.netloc and len(parts.path) > 1
     database = parts.path.removeprefix("/")
     return bool(parts.hostname) and port != 0 and (not database or database.isdecimal())
+
+
+def same_server(one: str, other: str) -> bool:
+    """Say whether two addresses lead to one server, in whatever database."""
+    parts = [urlsplit(url) for url in (one, other)]
+    servers = {(part.hostname, part.port or _PORT, "" if part.hostname else part.path) for part in parts}
+    return len(servers) == 1
 
 
 @dataclass(frozen=True, repr=False)

@@ -85,6 +85,8 @@ class Settings:
     state_folder: str = ""  # the audit trail and the durable store
     store_url: str = ""  # a Redis for the durable store; empty: a file in the state folder
     store_credentials_file: str = ""  # user and password there
+    keys_url: str = ""  # another Redis, for the wrapped keys of that store; production needs it there
+    keys_credentials_file: str = ""
     rates_url: str = ""  # a Redis for counts of requests; empty: each process counts for itself
     rates_credentials_file: str = ""
     redis_ca_file: str = ""  # who vouches for both; empty: whom the system trusts
@@ -175,10 +177,20 @@ class Settings:
     def _check_redis(self) -> None:
         """Refuse addresses that name a password, lead nowhere, or could be overheard in production."""
         schemes = redis_address.ENCRYPTED if self.profile is Profile.PRODUCTION else redis_address.PLAIN
-        for name in ("store_url", "rates_url"):
+        for name in ("store_url", "keys_url", "rates_url"):
             url = getattr(self, name)
             if url and (fault := redis_address.fault(url, schemes)):
                 raise SettingsError(f"{_variable(name)}: {fault}")
+        if self.keys_url and not self.store_url:
+            raise SettingsError(
+                "PAT_KEYS_URL needs PAT_STORE_URL; in files the wrapped keys are apart already"
+            )
+        if self.profile is Profile.PRODUCTION and self.store_url and not self.keys_url:
+            raise SettingsError(
+                "PAT_STORE_URL needs PAT_KEYS_URL in production: a copy of both opens what was deleted since"
+            )
+        if self.keys_url and redis_address.same_server(self.keys_url, self.store_url):
+            raise SettingsError("PAT_KEYS_URL: expected another server than that of PAT_STORE_URL")
 
     def _check_edges(self) -> None:
         if self.tls != bool(self.tls_key_file) or (self.tls_client_ca_file and not self.tls):

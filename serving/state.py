@@ -18,6 +18,7 @@ __all__ = [
     "audit_keys",
     "check_redis",
     "keys_file",
+    "open_keys",
     "open_store",
     "open_vault",
     "shared_rates",
@@ -41,17 +42,28 @@ def keys_file(state: Path) -> Path:
 
 
 def open_vault(settings: Settings, keys: MasterKeys, store: Store | None = None) -> Vault:
-    """Open the vault, on ``store`` if that is open; in files the wrapped keys have one of their own.
+    """Open the vault, on ``store`` if that is open.
 
     Raises StoreUnavailable, StoreUnfit, AddressUnusable or Unreadable.
     """
-    apart = None if settings.store_url else SqliteStore(keys_file(Path(settings.state_folder)))
-    return Vault(store or open_store(settings), keys, apart)
+    return Vault(store or open_store(settings), keys, open_keys(settings))
 
 
 def open_store(settings: Settings) -> Store:
     """Open the durable store; raises StoreUnavailable, StoreUnfit or AddressUnusable."""
-    return _on_redis(settings) if settings.store_url else SqliteStore(store_file(Path(settings.state_folder)))
+    if settings.store_url:
+        return _on_redis(settings, settings.store_url, settings.store_credentials_file)
+    return SqliteStore(store_file(Path(settings.state_folder)))
+
+
+def open_keys(settings: Settings) -> Store | None:
+    """Open where the wrapped keys are: a file or a Redis of their own; None if beside what they open.
+
+    Raises as ``open_store`` does.
+    """
+    if settings.keys_url:
+        return _on_redis(settings, settings.keys_url, settings.keys_credentials_file)
+    return None if settings.store_url else SqliteStore(keys_file(Path(settings.state_folder)))
 
 
 def check_redis(settings: Settings) -> None:
@@ -60,21 +72,23 @@ def check_redis(settings: Settings) -> None:
 
     if (rates := shared_rates(settings)) is not None:
         rates.options()
-    try:
-        if settings.store_url:
-            _on_redis(settings).close()
-    except StoreUnfit:
-        raise
-    except StoreUnavailable:
-        return
+    for url, credentials_file in (
+        (settings.store_url, settings.store_credentials_file),
+        (settings.keys_url, settings.keys_credentials_file),
+    ):
+        try:
+            if url:
+                _on_redis(settings, url, credentials_file).close()
+        except StoreUnfit:
+            raise
+        except StoreUnavailable:
+            continue
 
 
-def _on_redis(settings: Settings) -> RedisStore:
+def _on_redis(settings: Settings, url: str, credentials_file: str) -> RedisStore:
     from serving.redis_store import RedisStore  # noqa: PLC0415  # as above
 
-    return RedisStore(
-        RedisAddress(settings.store_url, settings.store_credentials_file, settings.redis_ca_file)
-    )
+    return RedisStore(RedisAddress(url, credentials_file, settings.redis_ca_file))
 
 
 def shared_rates(settings: Settings) -> RedisAddress | None:

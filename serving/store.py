@@ -70,10 +70,11 @@ class Store(Protocol):
         ...
 
 
-def answers(store: Store) -> bool:
-    """Say whether the store can be read now."""
+def answers(*stores: Store) -> bool:
+    """Say whether all can be read now."""
     try:
-        store.get(_SERVICE, _PEPPER)
+        for store in stores:
+            store.get(_SERVICE, _PEPPER)
     except StoreUnavailable:
         return False
     return True
@@ -182,6 +183,11 @@ class Vault:
     def __init__(self, store: Store, wrapper: Wrapper, keys: Store | None = None) -> None:
         self._store, self._wrapper, self._keys = store, wrapper, keys or store
         self._pepper = self._key(_SERVICE, _PEPPER)
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """Where values and keys are, which may be one."""
+        return (self._store,) if self._keys is self._store else (self._store, self._keys)
 
     @property
     def current(self) -> str:

@@ -386,7 +386,7 @@ class NoStore:
 
 
 def test_without_its_store_the_service_is_not_ready_and_says_why(trail):
-    at = Safeguards(Identity(), trail, Subjects(), store=NoStore())
+    at = Safeguards(Identity(), trail, Subjects(), stores=[NoStore()])
     assert (at.able, at.ready, at.degraded) == (True, False, ["store"])
 
 

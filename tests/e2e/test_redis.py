@@ -1,13 +1,17 @@
 """The served process with its store and its counts on Redis: shared by workers, and life without them."""
 
 import contextlib
+import shutil
 import time
 
 import httpx
 import pytest
 
 import cli
-from serving.keys import new_line
+from serving.care import HELD
+from serving.keys import MasterKeys, new_line
+from serving.redis_store import RedisStore
+from serving.store import Vault
 from tests.e2e.server import serve, wait
 from tests.redis_server import PASSWORD, redis_server
 from tests.serving.signed import PROJECT, certificate_endpoint, token
@@ -19,7 +23,7 @@ WHY = {"subject": SUBJECT, "reason": "found unconscious at home"}
 
 @contextlib.contextmanager
 def on_redis(home, folder, store, rates, wait_ready=True, **settings):
-    """Serve with both addresses."""
+    """Serve with these addresses."""
     (folder / "master.keys").write_text(new_line("one"))
     (folder / "master.keys").chmod(0o400)
     with certificate_endpoint() as endpoint:
@@ -51,15 +55,26 @@ def rates():
 
 
 @pytest.fixture(scope="module")
+def keys():
+    with redis_server("store") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("redis")
 
 
 @pytest.fixture(scope="module")
-def served(home, folder, store, rates):
-    few = {"PAT_RATE_CALLER": "20", "PAT_RATE_EMERGENCY": "2", "PAT_RATE_FAILURE": "3"}
+def served(home, folder, store, rates, keys):
+    few = {"PAT_RATE_CALLER": "20", "PAT_RATE_EMERGENCY": "2", "PAT_RATE_FAILURE": "3"} | apart(keys)
     with on_redis(home, folder, store, rates, PAT_API_WORKERS="2", **few) as served:
         yield served
+
+
+def apart(keys):
+    """The settings for wrapped keys on a server of their own."""
+    return {"PAT_KEYS_URL": keys.url, "PAT_KEYS_CREDENTIALS_FILE": str(keys.credentials)}
 
 
 def bearer(**changes):
@@ -112,16 +127,48 @@ def test_workers_share_relations_emergencies_and_their_number(served, week, stor
         assert secret not in served.log.read_text()
 
 
-def test_the_command_finds_the_store_by_the_same_settings(served, folder, store, monkeypatch, capsys):
+def test_the_command_finds_the_store_by_the_same_settings(served, folder, store, keys, monkeypatch, capsys):
     where = ["--state", str(folder / "state"), "--keys", str(folder / "master.keys")]
     assert cli.main(["keys", "rewrap", *where]) == 1
     assert "PAT_STORE_URL" in capsys.readouterr().err
     monkeypatch.setenv("PAT_STORE_URL", store.url)
     monkeypatch.setenv("PAT_STORE_CREDENTIALS_FILE", str(store.credentials))
+    for name, value in apart(keys).items():
+        monkeypatch.setenv(name, value)
     assert cli.main(["keys", "rewrap", *where]) == 0
     assert capsys.readouterr().out.startswith("0 keys")
     assert cli.main(["audit", "search", *where, "--subject", f"clinic/{SUBJECT}"]) == 0
     assert len(capsys.readouterr().out.splitlines()) >= 8
+
+
+def test_a_copy_of_the_store_alone_opens_nothing_after_a_deletion(served, folder, store, keys, tmp_path):
+    who = "boris-canary-1971"
+    declared = asked(served, "/v1/emergencies", {**WHY, "subject": who}, **bearer(sub="user-copy"))
+    assert declared.status_code == 200
+    with redis_server("store", started=False) as copy:
+        shutil.copytree(store.folder, copy.folder, dirs_exist_ok=True)
+        copy.start()
+        vault = Vault(*opened(folder, copy, keys))
+        at = vault.subject("clinic", who)
+        held = [(purpose, name) for purpose in HELD for name in vault.names(at, purpose)]
+        assert held
+        assert all(vault.get(at, *where) for where in held)
+        admin = bearer(sub="user-admin", roles=["admin"])
+        assert asked(served, "/v1/subjects:delete", {"subject": who}, **admin).json()["key_shredded"]
+        assert [vault.get(at, *where) for where in held] == [None] * len(held)
+
+
+def opened(folder, store, keys):
+    """The store of a copy, the master keys and the live keys."""
+    return RedisStore(store.address), MasterKeys.read(folder / "master.keys"), RedisStore(keys.address)
+
+
+@pytest.mark.parametrize("which", ["keys", "store"])
+def test_without_its_store_or_its_keys_the_service_is_not_ready(served, request, which):
+    with request.getfixturevalue(which).hung():
+        assert not ready(served)
+    time.sleep(2.1)  # as long as a worker leaves alone what failed
+    assert until(lambda: ready(served))
 
 
 def test_failures_of_an_address_are_counted_by_all_workers(served):

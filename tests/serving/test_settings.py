@@ -87,6 +87,14 @@ def test_values_are_read_with_their_type():
         ({"PAT_RATES_URL": "rediss://redis:port"}, "PAT_RATES_URL: expected an address"),
         ({"PAT_RATES_URL": "rediss:///0"}, "PAT_RATES_URL: expected an address"),
         ({"PAT_STORE_URL": "http://redis"}, "PAT_STORE_URL: expected an address"),
+        ({**PRODUCTION, "PAT_STORE_URL": "rediss://redis"}, "PAT_STORE_URL needs PAT_KEYS_URL in production"),
+        ({"PAT_KEYS_URL": "rediss://redis"}, "PAT_KEYS_URL needs PAT_STORE_URL"),
+        ({"PAT_STORE_URL": "rediss://r/1", "PAT_KEYS_URL": "rediss://R:6379/2"}, "expected another server"),
+        ({"PAT_STORE_URL": "unix:///run/r", "PAT_KEYS_URL": "unix:///run/r"}, "expected another server"),
+        (
+            {"PAT_STORE_URL": "rediss://r", "PAT_KEYS_URL": "rediss://u:p@k"},
+            "PAT_KEYS_URL: .* file of their own$",
+        ),
         ({"PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({**TLS, "PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({"PAT_HOST": "localhost"}, "PAT_HOST: expected an address"),
@@ -107,7 +115,8 @@ def test_what_must_not_start_is_refused(environ, message):
 
 @pytest.mark.parametrize("url", ["rediss://redis", "rediss://redis:6390/1", "unix:///run/redis/redis.sock"])
 def test_production_takes_a_redis_over_tls_or_a_socket(url):
-    settings = Settings.from_environment({**PRODUCTION, "PAT_STORE_URL": url, "PAT_RATES_URL": url})
+    named = {"PAT_STORE_URL": url, "PAT_RATES_URL": url, "PAT_KEYS_URL": "unix:///run/redis/keys.sock"}
+    settings = Settings.from_environment({**PRODUCTION, **named})
     assert (settings.store_url, settings.rates_url) == (url, url)
 
 
