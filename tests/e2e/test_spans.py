@@ -1,54 +1,24 @@
 """The served process with tracing on: a collector gets spans, and none of what callers send."""
 
-import http.server
-import threading
 import time
 
 import pytest
-import yaml
 
+from tests.doubles.span_sink import span_sink
 from tests.e2e.server import serve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.security]
 MARKER = "canary4711"
 
 
-class Sink(http.server.ThreadingHTTPServer):
-    """Keeps what is posted to it."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Keep)
-        self.bodies = []
-
-
-class Keep(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def sink():
-    with Sink() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with span_sink() as server:
         yield server
-        server.shutdown()
 
 
 def test_a_collector_learns_the_door_and_the_status_and_nothing_that_was_sent(home, sink, tmp_path, week):
-    endpoint = f"http://127.0.0.1:{sink.server_port}/v1/traces"
-    tracing = {
-        "exporter_type": "otlp",
-        "sample_rate": 1.0,
-        "otlp": {"protocol": "http", "endpoint": endpoint},
-    }
-    config = tmp_path / "bentoml.yaml"
-    config.write_text(yaml.safe_dump({"services": {"tracing": tracing}}))
-    with serve(home, {"BENTOML_CONFIG": str(config)}) as served, served.client() as client:
+    with serve(home, sink.settings(tmp_path)) as served, served.client() as client:
         headers = {"X-PAT-Marker": MARKER, "User-Agent": MARKER, "tracestate": f"a={MARKER}"}
         assert client.post(f"/analyze?q={MARKER}", json=week, headers=headers).status_code == 200
         assert client.post("/analyze", json={**week, "unit": MARKER}, headers=headers).status_code == 422

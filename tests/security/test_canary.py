@@ -15,7 +15,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.auth import Role
+from tests.doubles.span_sink import span_sink
 from tests.e2e.guarded import guarded
+from tests.redis_server import redis_server
 from tests.security.canary import Markers, everything
 from tests.security.conftest import UNLIMITED
 from tests.security.forms import forms, hits, number_forms, rest
@@ -43,11 +45,44 @@ def test_the_search_finds_base64_of_a_whole_that_holds_the_marker():
     assert hits(number_forms(918273.5), np.full(2, 918273.5, "<f4").tobytes())
 
 
+@contextlib.contextmanager
+def in_files(folder):
+    """The store in the state folder: no settings, and no other place to search."""
+    assert folder.is_dir()
+    yield {}, []
+
+
+@contextlib.contextmanager
+def on_redis(_):
+    """Values, keys and counts each on a Redis; their files are to be searched."""
+    kinds = {"STORE": "store", "KEYS": "store", "RATES": "rates"}
+    with contextlib.ExitStack() as stack:
+        servers = {name: stack.enter_context(redis_server(kind)) for name, kind in kinds.items()}
+        urls = {f"PAT_{name}_URL": server.url for name, server in servers.items()}
+        files = {f"PAT_{name}_CREDENTIALS_FILE": str(at.credentials) for name, at in servers.items()}
+        yield urls | files, [server.folder for server in servers.values()]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_no_marker_rests_anywhere_but_who_asked_in_the_trail(tmp_path_factory, home):
+@pytest.mark.parametrize("kept", [in_files, on_redis])
+def test_no_marker_rests_anywhere_but_who_asked_in_the_trail(tmp_path_factory, home, kept):
     at, folder = Markers(), tmp_path_factory.mktemp("canary")
-    with guarded(home, folder, SETTINGS) as served:
+    with span_sink() as sink, kept(folder) as (where, places):
+        leaks = leaks_of_a_life(home, folder, at, {**SETTINGS, **where, **sink.settings(folder)}, places)
+        sent = b"".join(sink.bodies)
+    assert b"POST /analyze" in sent  # there is something to search
+    leaks += leaked(at, [(folder / "spans", sent)])
+    assert sorted(set(leaks)) == []
+    trail = b"".join(path.read_bytes() for path in (folder / "state" / "audit").iterdir())
+    assert at.uid.encode() in trail  # the search sees what is there
+    assert at.tenant.encode() in trail
+    assert not (ROOT / "monitoring").exists()
+
+
+def leaks_of_a_life(home, folder, at, settings, places):
+    """Serve, ask for everything, kill, and serve again; return what was found where it must not be."""
+    with guarded(home, folder, settings) as served:
         statuses = asked_for_everything(served, at)
         assert statuses >= {200, 400, 401, 403, 404, 406, 413, 415, 422}
         assert not {status for status in statuses if status >= 500}
@@ -55,17 +90,12 @@ def test_no_marker_rests_anywhere_but_who_asked_in_the_trail(tmp_path_factory, h
         found = scraped(served)
         assert b"bentoml" in found  # there is something to search
         leaks = list(leaked(at, [(served.home / "as scraped", found)]))
-        leaks += leaked(at, rest([served.home, served.scratch, folder]))
+        leaks += leaked(at, rest([served.home, served.scratch, folder, *places]))
         killed(served, at)
-        leaks += leaked(at, rest([served.home, served.scratch, folder]))
-    with guarded(home, folder, SETTINGS) as served:  # what the next one finds and says of it
+        leaks += leaked(at, rest([served.home, served.scratch, folder, *places]))
+    with guarded(home, folder, settings) as served:  # what the next one finds and says of it
         time.sleep(1)
-    leaks += leaked(at, rest([home, folder]))
-    assert sorted(set(leaks)) == []
-    trail = b"".join(path.read_bytes() for path in (folder / "state" / "audit").iterdir())
-    assert at.uid.encode() in trail  # the search sees what is there
-    assert at.tenant.encode() in trail
-    assert not (ROOT / "monitoring").exists()
+    return [*leaks, *leaked(at, rest([home, folder, *places]))]
 
 
 def leaked(at, files):
