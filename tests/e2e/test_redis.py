@@ -3,14 +3,17 @@
 import contextlib
 import shutil
 import time
+from collections import Counter
 
 import httpx
 import pytest
 
 import cli
+from serving.audit_check import events, verify
 from serving.care import HELD
 from serving.keys import MasterKeys, new_line
 from serving.redis_store import RedisStore
+from serving.state import audit_folder, audit_keys
 from serving.store import Vault
 from tests.e2e.server import serve, wait
 from tests.redis_server import PASSWORD, redis_server
@@ -108,6 +111,24 @@ def test_workers_count_a_caller_s_requests_together(served):
     often = bearer(sub="user-often")
     statuses = [asked(served, "/schema.json", method="GET", **often).status_code for _ in range(50)]
     assert (statuses.count(200), statuses.count(429)) == (20, 30)
+
+
+def test_workers_record_each_request_once_each_in_a_chain_of_its_own(served, folder):
+    trail = audit_folder(folder / "state")
+
+    def recorded():
+        found = [record["event"] for record in events(trail, {"actor.uid": "user-counted"})]
+        return [(event["verb"], event["reason"]) for event in found]
+
+    counted = bearer(sub="user-counted")
+    for n in range(10):
+        assert asked(served, "/schema.json", method="GET", **counted).status_code == 200
+        assert asked(served, f"/nothing/{n}", method="GET", **counted).status_code == 404
+    expected = {("read_schema", "http_200"): 10, ("", "no_route"): 10}
+    assert Counter(recorded()) == expected
+    assert len(list(trail.glob("*.open"))) == 2  # both workers write
+    keys = audit_keys(MasterKeys.read(folder / "master.keys"))
+    assert verify(trail, keys).faults == []
 
 
 def test_workers_share_relations_emergencies_and_their_number(served, week, store):
