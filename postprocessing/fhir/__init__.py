@@ -11,7 +11,7 @@ from postprocessing.fhir.capability import FHIR_VERSION, Instance, capability_st
 from postprocessing.fhir.check import ConformanceError, Issue, check, warm
 from postprocessing.fhir.code_system import code_system
 from postprocessing.fhir.concept_map import CONCEPT_MAP, concept_map
-from postprocessing.fhir.frame import DEVELOPMENT_BASE, BundleOptions, BundleOptionsError
+from postprocessing.fhir.frame import DEVELOPMENT_BASE, BundleOptions, BundleOptionsError, digest
 from postprocessing.fhir.operation import OPERATION, Parameter, operation_definition
 from postprocessing.fhir.outcome import Fault, operation_outcome
 
@@ -35,6 +35,7 @@ __all__ = [
     "check",
     "code_system",
     "concept_map",
+    "digest",
     "operation_definition",
     "operation_outcome",
     "warm",
