@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -53,6 +53,10 @@ _ISSUE_CODES = frozenset(  # of R4's value set issue-type; nothing else that a s
 )
 
 
+Known = tuple[str, str, str]  # type, system and value
+Leaving = Callable[[], Awaitable[None]]
+
+
 class Unavailable(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
     """The server cannot take a Bundle now; ``unknown``: it may have taken this one."""
 
@@ -78,7 +82,7 @@ class Delivered:
     sent: bool
 
 
-def recognised_by(bundle: Mapping[str, Any]) -> tuple[str, str, str]:
+def recognised_by(bundle: Mapping[str, Any]) -> Known:
     """Return type, system and value of the identifier by which a server recognises the Bundle.
 
     Raises ValueError if no resource has one.
@@ -92,7 +96,7 @@ def recognised_by(bundle: Mapping[str, Any]) -> tuple[str, str, str]:
     return found[0]
 
 
-def _identified(bundle: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _identified(bundle: Mapping[str, Any]) -> Iterator[Known]:
     for entry in bundle["entry"]:
         resource = entry["resource"]
         for identifier in resource.get("identifier", ()) if resource["resourceType"] != "Bundle" else ():
@@ -110,17 +114,29 @@ class FhirServer:
         access: BackendAccess | None = None,
         *,
         seconds: float = 30,
-        breaker: Breaker | None = None,
     ) -> None:
         self._base, self._client, self._access = base.rstrip("/"), client, access
-        self._seconds, self.breaker = seconds, breaker or Breaker(failures=3, seconds=30)
+        self.seconds, self.breaker = seconds, Breaker(failures=3, seconds=30)
 
-    async def deliver(self, bundle: bytes) -> Delivered:
-        """Return when the server has ``bundle``; raises Unavailable, Refused or BreakerOpen."""
-        known = recognised_by(json.loads(bundle))
-        with self.breaker.call():  # a refusal is an answer: the server works
-            made = await self._delivered(bundle, known)
-        if isinstance(made, Refused):
+    async def deliver(self, bundle: bytes, leaving: Leaving | None = None) -> Delivered:
+        """Return when the server has ``bundle``; ``leaving`` is awaited before it is sent.
+
+        Raises Unavailable, Refused, BreakerOpen, and what ``leaving`` raises.
+        """
+        document = json.loads(bundle)
+        known, entries = recognised_by(document), len(document["entry"])
+
+        async def work() -> Delivered | Exception:
+            try:
+                return await self._delivered(bundle, known, entries, leaving)
+            except Unavailable:
+                raise
+            except Exception as error:  # a refusal, or a fault of ours: neither is a failure of the server
+                return error
+
+        with self.breaker.call():
+            made = await work()
+        if isinstance(made, Exception):
             raise made
         return made
 
@@ -128,25 +144,24 @@ class FhirServer:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _delivered(self, bundle: bytes, known: tuple[str, str, str]) -> Delivered | Refused:
-        until = asyncio.get_running_loop().time() + self._seconds
-        found = await self._has(until, known)
-        if found is not False:
-            return Delivered(sent=False) if found is True else found
-        answer = await self._asked(
-            *(until, "POST", self._base),
-            content=bundle,
-            headers={"Content-Type": _FHIR_JSON, "Prefer": "return=minimal"},
-        )
-        return _taken(answer, len(json.loads(bundle)["entry"]))
+    async def _delivered(
+        self, bundle: bytes, known: Known, entries: int, leaving: Leaving | None
+    ) -> Delivered:
+        until = asyncio.get_running_loop().time() + self.seconds
+        if await self._has(until, known):
+            return Delivered(sent=False)
+        if leaving is not None:
+            await leaving()
+        headers = {"Content-Type": _FHIR_JSON, "Prefer": "return=minimal"}
+        _check_taken(await self._asked(until, "POST", self._base, content=bundle, headers=headers), entries)
+        return Delivered(sent=True)
 
-    async def _has(self, until: float, known: tuple[str, str, str]) -> bool | Refused:
+    async def _has(self, until: float, known: Known) -> bool:
         """Say whether the server knows the identifier; one that finds others did not understand."""
         kind, system, value = known
         query = {"identifier": f"{_escaped(system)}|{_escaped(value)}", "_elements": "identifier"}
         answer = await self._asked(until, "GET", f"{self._base}/{kind}", params=query)
-        if (refusal := _refusal(answer, "search")) is not None:
-            return refusal
+        _check(answer, "search")
         if answer.document.get("type") != "searchset":
             raise Unavailable("unexpected_answer", answer.status)
         found = _matches(answer.document)
@@ -219,33 +234,31 @@ def _matches(searchset: Mapping[str, Any]) -> list[set[tuple[str, str]]]:
         raise Unavailable("unexpected_answer") from None
 
 
-def _refusal(answer: Answer, asked: str) -> Refused | None:
-    """Return why the server will never do what was ``asked``, None if it did; raises Unavailable."""
+def _check(answer: Answer, asked: str) -> None:
+    """Return if the server did what was ``asked``; raises Unavailable or Refused."""
     status = answer.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return None
+        return
     if status in _LATER:
         raise Unavailable("busy", status, answer.retry_after_seconds)
     if status == HTTPStatus.UNAUTHORIZED:
         raise Unavailable("unauthorized", status)
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Refused(f"{asked}_refused", status, _codes(answer.document))
+        raise Refused(f"{asked}_refused", status, _codes(answer.document))
     reason = "redirected" if status < HTTPStatus.BAD_REQUEST else "server_error"
     unknown = asked == "send" and reason == "server_error"
     raise Unavailable(reason, status, answer.retry_after_seconds, unknown=unknown)
 
 
-def _taken(answer: Answer, entries: int) -> Delivered | Refused:
-    """Read the answer to a transaction; raises Unavailable."""
-    if (refusal := _refusal(answer, "send")) is not None:
-        return refusal
+def _check_taken(answer: Answer, entries: int) -> None:
+    """Return if the whole transaction was taken; raises Unavailable or Refused."""
+    _check(answer, "send")
     said = answer.document
-    if said.get("resourceType") == "Bundle" and said.get("type") == "transaction-response":
-        statuses = [_status(entry) for entry in said.get("entry", ())]
-        if len(statuses) == entries and all(status.startswith("2") for status in statuses):
-            return Delivered(sent=True)
-        return Refused("taken_in_part", answer.status)
-    raise Unavailable("unexpected_answer", answer.status, unknown=True)
+    if said.get("resourceType") != "Bundle" or said.get("type") != "transaction-response":
+        raise Unavailable("unexpected_answer", answer.status, unknown=True)
+    statuses = [_status(entry) for entry in said.get("entry", ())]
+    if len(statuses) != entries or not all(status.startswith("2") for status in statuses):
+        raise Refused("taken_in_part", answer.status)
 
 
 def _status(entry: Any) -> str:

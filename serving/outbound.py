@@ -10,18 +10,16 @@ Errors:
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
-__all__ = ["Answer", "AnswerUnusable", "ask", "client", "fault", "is_certificate_fault", "is_loopback"]
+__all__ = ["Answer", "AnswerUnusable", "ask", "client", "is_certificate_fault"]
 
 _CONNECT_SECONDS = 5
 _LONGEST_WAIT = 3_600.0  # of what a Retry-After may ask for
@@ -60,29 +58,6 @@ class Answer:
             return 0.0
         until = until if until.tzinfo else until.replace(tzinfo=UTC)
         return min(max(0.0, (until - datetime.now(UTC)).total_seconds()), _LONGEST_WAIT)
-
-
-def is_loopback(url: str) -> bool:
-    """Say whether ``url`` leads to this machine by its number, or by the name localhost."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def fault(url: str, *, plain: bool) -> str:
-    """Say what is wrong with ``url`` without repeating it; ``plain`` allows http to this machine."""
-    try:
-        parts = urlsplit(url)
-        usable = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return "expected an address such as https://fhir.example/r4"
-    if not usable or "@" in parts.netloc or parts.query or parts.fragment:
-        return "expected only an address such as https://fhir.example/r4"
-    if parts.scheme == "https" or (plain and parts.scheme == "http" and is_loopback(url)):
-        return ""
-    return "expected an address that begins with https://" + (", or http:// to 127.0.0.1" if plain else "")
 
 
 def client(ca_file: str = "") -> httpx.AsyncClient:

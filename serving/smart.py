@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving import outbound
+from serving import web_address
 from serving.outbound import Answer
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class BackendAccess:
             "GET", f"{self._base}/.well-known/smart-configuration", headers={"Accept": "application/json"}
         )
         found = answer.document.get("token_endpoint") if answer.status == 200 else None
-        if not isinstance(found, str) or outbound.fault(found, plain=self._plain):
+        if not isinstance(found, str) or web_address.fault(found, plain=self._plain):
             raise NoToken("no_token_endpoint", answer.status)
         return found
 
