@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.keeping import NoStore
 from pat_runner.pipeline import RunnerUnavailable
 from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
 from preprocessing.recording import RecordingError, Refusal
@@ -41,7 +42,7 @@ _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the s
 )
 _TABLE = (
     *(RecordingError, BundleOptionsError, BundleTooLargeError, Overloaded, RunnerUnavailable),
-    *(NotThere, StoreUnavailable, Unreadable, TooOften, CountUnavailable),
+    *(NotThere, StoreUnavailable, Unreadable, TooOften, CountUnavailable, NoStore),
 )
 T = TypeVar("T")
 
@@ -81,6 +82,8 @@ def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911  # one line p
             return problem(404, "not_found", str(error))
         case StoreUnavailable() | Unreadable():
             return problem(503, "store_unavailable", "what this needs cannot be read now; try again later")
+        case NoStore():
+            return problem(503, "no_store", str(error))
         case TooOften():
             many = problem(429, "too_many_requests", str(error))
             many.headers.update(error.verdict.headers())
