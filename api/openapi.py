@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse
 
 from api.guard import PUBLIC, ROUTES
 from api.headers import BOOLEANS
+from api.outcomes import under_fhir
 from api.problems import MEDIA_TYPE
 from api.requests import FHIR_JSON, EmbedRequest, ExplainRequest, FhirRequest, RecordingRequest
 from postprocessing.analysis import Analysis
@@ -77,6 +78,11 @@ _BUNDLE: Json = {
     "type": "object",
     "required": ["resourceType", "type", "entry"],
     "properties": {"resourceType": {"const": "Bundle"}, "entry": {"type": "array"}},
+}
+_OUTCOME: Json = {
+    "type": "object",
+    "required": ["resourceType", "issue"],
+    "properties": {"resourceType": {"const": "OperationOutcome"}, "issue": {"type": "array"}},
 }
 _EMBEDDED: Json = {
     "type": "object",
@@ -151,6 +157,7 @@ _ANSWERS: Mapping[str, Mapping[str, Json]] = {
     "/v1/recordings:report": {_HTML: {"type": "string"}},
     "/v1/embed": {_JSON: _EMBEDDED, _OCTETS: _BINARY},
     "/v1/audit:search": {_JSON: {"type": "object"}, FHIR_JSON: _BUNDLE},
+    "/fhir/$analyze": {FHIR_JSON: _BUNDLE},
 }
 
 
@@ -169,7 +176,7 @@ class Description:
         """The document."""
         made = get_openapi(title="PAT Service", version=version("pat-service"), routes=self._app.routes)
         described = made.get("paths", {})
-        made["paths"] = {path: {"get": _probe()} for path in sorted(PUBLIC)}
+        made["paths"] = {path: {"get": _open(described.get(path, {}))} for path in sorted(PUBLIC)}
         for (method, path), verb in ROUTES.items():
             found = described.get(path, {}).get(method.lower(), {})
             made["paths"].setdefault(path, {})[method.lower()] = _operation(path, verb, found)
@@ -187,6 +194,14 @@ def _model_schemas() -> Json:
     _, made = models_json_schema(_MODELS, ref_template=_SCHEMAS)
     definitions: Json = made["$defs"]
     return definitions
+
+
+def _open(found: Json) -> Json:
+    """Describe what is open to everybody: a definition that FastAPI knows, or a probe."""
+    if "get" not in found:
+        return _probe()
+    answers = {status: made for status, made in found["get"]["responses"].items() if status < "400"}
+    return {**found["get"], "responses": answers, "security": []}
 
 
 def _probe() -> Json:
@@ -224,5 +239,7 @@ def _responses(path: str, found: Json) -> Json:
     content = {kind: {"schema": schema} for kind, schema in answers.items()}
     refusals = [*_REFUSALS, *(_REFUSED_BODIES if takes_body or (door and door.body) else ())]
     problem = {MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS.format(model="Problem")}}}
+    if under_fhir(path):
+        problem = {FHIR_JSON: {"schema": _OUTCOME}}
     refused = {str(int(code)): {"description": code.phrase, "content": problem} for code in refusals}
     return {"200": {"description": "the answer", "content": content}, **refused}

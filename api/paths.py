@@ -15,6 +15,7 @@ from functools import cache
 from bentoml._internal.server.http import instruments
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api import outcomes
 from serving.routes import Paths
 
 __all__ = ["NOWHERE", "AskedPaths", "KnownPaths", "door_of", "install"]
@@ -37,7 +38,10 @@ def door_of(path: str) -> str:
 
 
 class KnownPaths(_BENTOML):
-    """Counts requests as BentoML does, by template; an unknown path becomes ``/nowhere``."""
+    """Counts requests as BentoML does, by template; an unknown path becomes ``/nowhere``.
+
+    One under ``/fhir`` becomes ``/fhir/nowhere``, for it is refused as FHIR refuses.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, with nothing of an id, nor of an unknown path and its query, left to see."""
@@ -51,7 +55,8 @@ def _seen(scope: Scope, route: str | None) -> Scope:
     if route == scope["path"]:
         return scope
     if route is None:
-        return {**scope, "path": NOWHERE, "raw_path": NOWHERE.encode(), "query_string": b""}
+        path = outcomes.NOWHERE if outcomes.under_fhir(scope["path"]) else NOWHERE
+        return {**scope, "path": path, "raw_path": path.encode(), "query_string": b""}
     return {**scope, "path": route, "raw_path": route.encode(), _ASKED: scope["path"]}
 
 

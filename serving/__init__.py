@@ -51,6 +51,7 @@ __all__ = [
     "rates",
     "redis_address",
     "redis_store",
+    "repeats",
     "revocation",
     "routes",
     "settings",
