@@ -11,7 +11,6 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,7 +26,7 @@ from serving.telemetry import DeliveryTelemetry
 __all__ = ["Courier", "Route", "Trail"]
 
 _LEASE = "outbox"
-_POLL_SECONDS = 2.0
+_POLL_SECONDS = 1.0
 _SETTLE_SECONDS = 30.0  # that an entry rests whose last try may yet be committed
 _FAILING_SECONDS = 1_800.0  # that the server counts as failing after it last did, unless it is seen to work
 log = logging.getLogger("pat.outbox")
@@ -65,7 +64,6 @@ class Courier:
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work: asyncio.Task[None] | None = None
-        self._woken = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
     def start(self) -> None:
@@ -73,20 +71,13 @@ class Courier:
         self._thread.start()
         self._started.wait()
 
-    def wake(self) -> None:
-        """Look into the outbox now, rather than in a moment."""
-        self._tell(self._woken.set)
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """End; a try that is under way is broken off, and its entry rests as after a crash."""
-        if self._work is not None:
-            self._tell(self._work.cancel)
-            self._thread.join()
-
-    def _tell(self, what: Callable[[], object]) -> None:
-        with contextlib.suppress(RuntimeError):  # it has ended
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(what)
+        if self._loop is None or self._work is None:
+            return
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._work.cancel)
+        await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
@@ -98,10 +89,7 @@ class Courier:
         try:
             while True:
                 await self._round()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._route.poll_seconds):
-                        await self._woken.wait()
-                self._woken.clear()
+                await asyncio.sleep(self._route.poll_seconds)
         finally:
             with contextlib.suppress(StoreUnavailable):
                 if self._lease is not None:

@@ -10,6 +10,7 @@ rests for a while, in which the server ends what it began.
 
 Errors:
 
+    NotTaken                  a result is not taken for delivery: there is no server, or the caller may not
     OutboxFull                too many entries wait already
 """
 
@@ -19,16 +20,18 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from serving.keys import Unreadable
 from serving.retention import DEAD_LETTER_DAYS, DELIVERED_HOURS
 from serving.routes import new_id
 from serving.store import Subject, Vault
 
-__all__ = ["BUNDLES", "MOST_WAITING", "Outbox", "OutboxFull", "Parcel", "State", "Ticket"]
+__all__ = ["BUNDLES", "MOST_WAITING", "NotTaken", "Outbox", "OutboxFull", "Parcel", "State", "Ticket"]
 
 BUNDLES = "outbox"  # what is kept of a subject
 MOST_WAITING = 10_000  # two gigabytes of weeks
@@ -36,10 +39,22 @@ _STATE, _FAILING = "outbox-state", "failing"
 _WRITING_SECONDS = 600.0  # after which a ticket without a Bundle is one that a crash left
 _FIRST_SECONDS, _LONGEST_SECONDS = 5.0, 900.0  # between tries
 _GIVE_UP_SECONDS = 7 * 86_400.0
+_NOT_TAKEN = {
+    "no_fhir_server": "this service delivers nowhere; leave deliver out, or have PAT_FHIR_SERVER_URL set",
+    "forbidden": "your role does not include having results delivered; leave deliver out",
+}
 log = logging.getLogger("pat.outbox")
 
 
-class OutboxFull(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
+class NotTaken(ValueError):  # noqa: N818  # it says what is the case, as KeyError does
+    """A result is not taken for delivery; ``code`` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(_NOT_TAKEN[code])
+        self.code = code
+
+
+class OutboxFull(RuntimeError):  # noqa: N818  # same
     """Too many results wait for the FHIR server."""
 
     def __init__(self) -> None:
@@ -64,6 +79,10 @@ def _new_name() -> str:
     while (name := new_id()).startswith("-"):
         pass
     return name
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True)
@@ -101,6 +120,21 @@ class Ticket:
     def at(self) -> Subject:
         """Whose Bundle it is."""
         return Subject(self.tenant, self.subject)
+
+    def told(self) -> dict[str, Any]:
+        """Return what who asked, and who runs the service, may know: nothing of anybody's health."""
+        waits = self.state is State.WAITING
+        return {
+            "delivery": self.name,
+            "state": self.state.value,
+            "accepted": _instant(self.accepted),
+            "attempts": self.attempts,
+            "next_attempt": _instant(self.due) if waits else None,
+            "ended": None if waits else _instant(self.ended),
+            "reason": self.reason or None,
+            "status": self.status or None,
+            "codes": list(self.codes),
+        }
 
     def text(self) -> bytes:
         """Return it as it is kept."""
@@ -148,6 +182,11 @@ class Outbox:
         for name in self._vault.names(self._own, state.room):
             if (ticket := self._read(state, name)) is not None:
                 yield ticket
+
+    def dead_letters(self, names: Collection[str] = ()) -> list[str]:
+        """Return the names of the dead letters, or which of ``names`` are of one."""
+        known = self._vault.names(self._own, State.DEAD.room)
+        return [name for name in known if not names or name in names]
 
     def counts(self) -> dict[str, int]:
         """Return how many entries wait, and how many are dead letters."""

@@ -8,6 +8,7 @@ and after it is done. It prints each step, the name of the delivery once that is
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -83,7 +84,7 @@ def main(folder: Path, url: str, name: str, last: int) -> None:
     courier.start()
     while next(outbox.tickets(State.WAITING), None) is not None:
         time.sleep(0.01)
-    courier.close()
+    asyncio.run(courier.close())
     print("delivered", flush=True)
 
 

@@ -84,7 +84,7 @@ def courier(url, outbox, trail, leases, *, seconds=20.0, settle=0.0, registry=No
     try:
         yield made
     finally:
-        made.close()
+        asyncio.run(made.close())
 
 
 def until(found, seconds=30):
@@ -246,12 +246,11 @@ def test_two_processes_deliver_each_entry_once_and_one_goes_on_when_the_other_en
     with courier(told.url, Outbox(vault), trail, leases) as other:
         first = accept(vault, outbox)
         ended(outbox, first)
-        with courier(told.url, outbox, trail, leases) as own:
+        with courier(told.url, outbox, trail, leases):
             names = [accept(vault, outbox, name=f"n{number}") for number in range(10)]
-            own.wake()
             for name in names:
                 ended(outbox, name)
-            other.close()
+            asyncio.run(other.close())
             ended(outbox, accept(vault, outbox, name="after"))
     assert len(told.kept) == 12
     assert [reason for reason, _, _ in trail.said].count("sending") == 12
@@ -268,12 +267,11 @@ def test_a_store_that_does_not_answer_for_a_while_ends_nothing(
     def down():
         raise StoreUnavailable("the durable store does not answer")
 
-    with courier(told.url, outbox, trail, leases) as running:
+    with courier(told.url, outbox, trail, leases):
         monkeypatch.setattr(outbox, "due", down)
         time.sleep(0.3)
         monkeypatch.undo()
         name = accept(vault, outbox)
-        running.wake()
         ended(outbox, name)
 
 
@@ -292,8 +290,7 @@ def test_it_ends_at_once_though_the_server_hangs(vault, outbox, trail, leases, t
     with courier(told.url, outbox, trail, leases) as running:
         until(lambda: told.asked)
         began = time.monotonic()
-        running.close()
-        running.wake()  # nobody listens, and that is no error
+        asyncio.run(running.close())
         assert time.monotonic() - began < 3
         hangs.set()
     assert leases.take("outbox") is not None
@@ -337,13 +334,3 @@ def test_an_answer_lost_after_the_commit_is_made_up_for_by_looking(vault, outbox
         ended(outbox, name)
     assert len(reports(real, "lost")) == 1
     assert trail.said == [("sending", 0, 2), ("already_there", 0, 0)]
-
-
-def test_nothing_of_the_courier_needs_the_loop_of_the_service(vault, outbox, trail, leases, told):
-    async def serve():
-        with courier(told.url, outbox, trail, leases) as running:
-            name = await asyncio.to_thread(accept, vault, outbox)
-            running.wake()
-            await asyncio.to_thread(ended, outbox, name)
-
-    asyncio.run(serve())
