@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_weights(commands)
     _add_keys(commands)
     _add_audit(commands)
+    _add_outbox(commands)
     _add_research(commands)
     _add_serve(commands)
     return parser
@@ -270,6 +271,18 @@ def _add_audit(commands: Any) -> None:
         found.add_argument("--subject", metavar="TENANT/ID", help="events about this subject")
         found.add_argument("--since", default="", help="ISO 8601 in UTC, or its beginning: 2026-11")
         found.add_argument("--until", default="~", help="same")
+
+
+def _add_outbox(commands: Any) -> None:
+    parser = commands.add_parser("outbox", help="Results that wait for the FHIR server, and dead letters.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _add_state(_command(verbs, "list", _outbox_list, "Print what waits and what are dead letters, as JSON."))
+    replay = _command(
+        verbs, "replay", _outbox_replay, "Let dead letters wait again, as if they were new; recorded."
+    )
+    _add_state(replay)
+    replay.add_argument("names", nargs="*", metavar="DELIVERY", help="as `pat outbox list` calls it")
+    replay.add_argument("--all", action="store_true", help="every dead letter")
 
 
 def _add_research(commands: Any) -> None:
@@ -685,6 +698,32 @@ def _record(arguments: Arguments, event: AuditEvent) -> None:
         trail.record_now(event)
     finally:
         trail.close()
+
+
+def _outbox_list(arguments: Arguments) -> None:
+    from serving.outbox import Outbox, State
+
+    outbox = Outbox(_vault(arguments))
+    for state in (State.WAITING, State.DEAD):
+        for ticket in sorted(outbox.tickets(state), key=lambda ticket: ticket.accepted):
+            print(json.dumps(ticket.told()))
+
+
+def _outbox_replay(arguments: Arguments) -> int:
+    from serving.audit import Action, AuditEvent, Outcome, Purpose
+    from serving.keys import KeysUnusable
+    from serving.outbox import Outbox
+
+    if bool(arguments.names) == arguments.all:
+        raise KeysUnusable("expected the names of dead letters (pat outbox list prints them), or --all")
+    outbox = Outbox(_vault(arguments))
+    letters = outbox.dead_letters(arguments.names)
+    event = AuditEvent(Action.UPDATE, "replay_deliveries", Outcome.DONE, "command", _operator())
+    about = {"purpose": Purpose.OPERATIONS, "records": len(letters), "detail": " ".join(letters)}
+    _record(arguments, replace(event, **about))
+    done = sum(map(outbox.replayed, letters))
+    print(f"{done} results wait for the FHIR server again")
+    return 0 if done >= len(arguments.names) else 1
 
 
 def _deidentify(arguments: Arguments) -> None:

@@ -33,7 +33,7 @@ from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, HeaderLimits, Pace
 from serving.revocation import CredentialsUnusable
 from serving.settings import Settings
-from serving.state import check_redis
+from serving.state import check_redis, open_fhir_server
 from serving.store import StoreUnavailable
 
 SETTINGS = Settings.from_environment()  # BentoML's decorators need limits, workers and host at import
@@ -65,6 +65,7 @@ if SETTINGS.guarded:
 if SETTINGS.guarded or SETTINGS.keeps:
     MasterKeys.read(Path(SETTINGS.master_keys_file))  # refuses to start with keys that must not be used
     check_redis(SETTINGS)  # same, with a store
+    open_fhir_server(SETTINGS)  # same, with a key or with certificates
 
 
 def _refusal(status: int, code: str, detail: str) -> ASGIApp:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from api.delivery import courier
 from api.desk import Desk
 from api.keeping import Keeping, Worker
 
@@ -12,5 +13,4 @@ __all__ = ["workers"]
 
 def workers(keeping: Keeping, desk: Desk) -> Sequence[Worker]:
     """Return the workers of a process that keeps things in ``keeping`` and answers at ``desk``."""
-    del keeping, desk
-    return ()
+    return [worker for worker in (courier(keeping, desk.settings),) if worker is not None]

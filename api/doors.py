@@ -18,6 +18,7 @@ DEFINITIONS = frozenset(  # what the FHIR and CDS Hooks faces can do; they say n
 )
 WITHOUT_BODY = (
     *("/schema.json", "/openapi.json", "/v1/status", "/livez", "/readyz", "/healthz"),
+    "/v1/deliveries/{id}",
     *sorted(DEFINITIONS),
 )
 _JSON = ("/analyze", "/analyze_fhir", "/embed", "/explain")

@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from api.delivery import headers_of, ordered
 from api.desk import Desk, whose
 from api.fhir_parameters import Wanted, wanted_of
 from api.guard import current_access
@@ -48,19 +49,27 @@ async def analyzed(at: Desk, asked: Asked) -> Answered:
     """Answer ``asked``; refusals are answers, anything else raises."""
     made = await answer(_bundle(at, asked))
     if not isinstance(made, Response):
-        return Answered(200, made)
+        return Answered(200, made.body, headers_of(made.delivery))
     refused = as_outcome(made)
     kept = {name: value for name, value in refused.headers.items() if not name.startswith("content-")}
     return Answered(refused.status_code, bytes(refused.body), kept)
 
 
-async def _bundle(at: Desk, asked: Asked) -> bytes:
+async def _bundle(at: Desk, asked: Asked) -> Kept:
+    found: list[Kept] = []
+
     async def work() -> Kept:
-        return await _computed(at, asked.body)
+        found.append(await _computed(at, asked.body))
+        return found[0]
+
+    async def again(kept: Kept) -> None:
+        await _disclosed_again(kept)
+        found.append(kept)
 
     if not asked.key:
-        return (await work()).body
-    return await at.repeats.once(Keyed(whose(), asked.key, asked.body), work, _disclosed_again)
+        return await work()
+    await at.repeats.once(Keyed(whose(), asked.key, asked.body), work, again)
+    return found[0]
 
 
 async def _disclosed_again(kept: Kept) -> None:
@@ -86,5 +95,7 @@ async def _of(at: Desk, document: Any, wanted: Wanted) -> Kept:
     options, hints = wanted.options(), wanted.hints()
     sent = await asyncio.to_thread(read_fhir, document, hints, PARAMETERS)
     wish = wanted.wish(sent.subject)
+    order = await ordered(at, wish) if wanted.one("deliver") else None
     bundle = await at.bundle(sent.recording, options.chosen(sent.recording), wish)
-    return Kept(await asyncio.to_thread(written, bundle), wish.subject or "", at.card.sha256)
+    delivery = await order.taken(bundle) if order else ""
+    return Kept(await asyncio.to_thread(written, bundle), wish.subject or "", at.card.sha256, delivery)

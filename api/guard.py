@@ -61,6 +61,7 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("GET", "/v1/status"): Verb.READ_STATUS,
     ("POST", "/v1/recordings:deidentify"): Verb.DEIDENTIFY,
     ("POST", "/v1/research-codes:resolve"): Verb.RESOLVE_CODE,
+    ("GET", "/v1/deliveries/{id}"): Verb.DELIVER,
     ("GET", "/schema.json"): Verb.READ_SCHEMA,
     ("GET", "/openapi.json"): Verb.READ_SCHEMA,
 }
@@ -79,6 +80,7 @@ _ACTIONS = {
     Verb.SEARCH_AUDIT: Action.READ,
     Verb.CHANGE_CARE: Action.UPDATE,
     Verb.RESOLVE_CODE: Action.READ,
+    Verb.DELIVER: Action.READ,
 }
 _PURPOSES = {
     **dict.fromkeys((Verb.DEIDENTIFY, Verb.RESOLVE_CODE), Purpose.RESEARCH),

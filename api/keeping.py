@@ -25,6 +25,7 @@ from serving.care import HELD
 from serving.codes import RESEARCH_CODE
 from serving.deletion import Registry, VaultHolder
 from serving.keys import MasterKeys
+from serving.outbox import Outbox
 from serving.settings import Settings
 from serving.state import open_store, open_vault
 from serving.store import Store, Vault
@@ -96,7 +97,8 @@ class Keeping:
 
 def registry(vault: Vault) -> Registry:
     """Return all that holds anything of a subject in ``vault``."""
-    return Registry(vault, [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE)])
+    plain = [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE)]
+    return Registry(vault, [*plain, Outbox(vault)])
 
 
 def opened(settings: Settings) -> Keeping | None:
@@ -108,7 +110,7 @@ def opened(settings: Settings) -> Keeping | None:
         return None
     store = open_store(settings)
     vault = open_vault(settings, MasterKeys.read(Path(settings.master_keys_file)), store)
-    sweeper = Sweeper(Unrecorded(), [Expired(store)])
+    sweeper = Sweeper(Unrecorded(), list(map(Expired, vault.stores)))
     sweeper.start()
     return Keeping(store, vault, Unrecorded(), registry(vault), sweeper)
 

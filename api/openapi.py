@@ -62,7 +62,11 @@ _RECORDING: Mapping[str, Sequence[str]] = {
     "rescoring": get_args(Rescoring),
     "rest": get_args(RestRule),
 }
-_FHIR: Mapping[str, Sequence[str]] = {"subject": (), "return": ("collection", "transaction")}
+_FHIR: Mapping[str, Sequence[str]] = {
+    "subject": (),
+    "return": ("collection", "transaction"),
+    "deliver": BOOLEANS,
+}
 _WEEKS: Mapping[str, Sequence[str]] = {
     **_SOURCE,
     "minutes": (),

@@ -23,6 +23,7 @@ from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
 from preprocessing.recording import RecordingError, Refusal
 from serving.admission import Overloaded
 from serving.keys import Unreadable
+from serving.outbox import NotTaken, OutboxFull
 from serving.policy import NotThere
 from serving.rates import CountUnavailable, TooOften
 from serving.repeats import KeyReused
@@ -50,7 +51,7 @@ _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the s
 _TABLE = (
     *(RecordingError, BundleOptionsError, BundleTooLargeError, Overloaded, RunnerUnavailable),
     *(NotThere, StoreUnavailable, Unreadable, TooOften, CountUnavailable, KeyReused, NotNegotiable),
-    NoStore,
+    *(NoStore, NotTaken, OutboxFull),
 )
 T = TypeVar("T")
 
@@ -88,6 +89,10 @@ def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911, PLR0912  # o
             return problem(422, "idempotency_key_reused", str(error))
         case NotNegotiable():
             return problem(error.status, error.code, str(error))
+        case NotTaken():
+            return problem(403 if error.code == "forbidden" else 422, error.code, str(error))
+        case OutboxFull():
+            return problem(503, "outbox_full", str(error))
         case Overloaded():
             return problem(503, "overloaded", str(error))
         case NotThere():

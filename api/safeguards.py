@@ -18,6 +18,7 @@ from serving.care import Care
 from serving.codes import Codes
 from serving.firebase_tokens import GOOGLE, Certificates, EmulatorTokens, FirebaseTokens
 from serving.keys import MasterKeys
+from serving.outbox import Outbox
 from serving.rates import Rates
 from serving.revocation import Revocation, firebase_accounts
 from serving.settings import Settings
@@ -52,7 +53,8 @@ def build(settings: Settings) -> Safeguards:
     trail.start()
     _announce(trail, store, settings.facts() | {lifecycle.KEY: keys.current}, secret)
     keeping = Keeping(store, vault, trail, registry(vault))
-    sweeper = Sweeper(trail, [AuditFiles(trail, folder, settings.audit_days), *map(Expired, vault.stores)])
+    chores = [AuditFiles(trail, folder, settings.audit_days), *map(Expired, vault.stores), Outbox(vault)]
+    sweeper = Sweeper(trail, chores)
     sweeper.start()
     return Safeguards(
         identity,

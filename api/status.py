@@ -12,6 +12,8 @@ from api.desk import Desk
 from api.guard import Safeguards
 from api.v1 import desk
 from pat_runner.account import ModelCard
+from serving.outbox import Outbox
+from serving.store import StoreUnavailable
 
 __all__ = ["router"]
 
@@ -23,15 +25,34 @@ async def read_status(at: Annotated[Desk, Depends(desk)]) -> dict[str, Any]:
     """Return the model, the state of the safeguards, and what is degraded: works, but not as it should."""
     service: Any = bentoml.get_current_service()
     safeguards: Safeguards | None = service.safeguards
+    outbox = _outbox(at, safeguards)
     return {
         "model": _model(at.model) if isinstance(at.model, ModelCard) else None,
         "audit": "off" if safeguards is None else "writing" if safeguards.trail.healthy else "failing",
-        "degraded": [] if safeguards is None else await asyncio.to_thread(_degraded, safeguards),
+        "degraded": [] if safeguards is None else await asyncio.to_thread(_degraded, safeguards, outbox),
+        "deliveries": None if outbox is None else await asyncio.to_thread(_deliveries, outbox),
     }
 
 
-def _degraded(safeguards: Safeguards) -> list[str]:
-    return safeguards.degraded
+def _outbox(at: Desk, safeguards: Safeguards | None) -> Outbox | None:
+    """Return what holds results for the FHIR server, where there is one."""
+    if not at.settings.fhir_server_url or safeguards is None or safeguards.keeping is None:
+        return None
+    return Outbox(safeguards.keeping.vault)
+
+
+def _degraded(safeguards: Safeguards, outbox: Outbox | None) -> list[str]:
+    found = safeguards.degraded
+    fails = outbox is not None and "store" not in found and outbox.failing
+    return [*found, "fhir_server"] if fails else found
+
+
+def _deliveries(outbox: Outbox) -> dict[str, int] | None:
+    """Return what waits and what are dead letters; None while the store, which is degraded, does not say."""
+    try:
+        return outbox.counts()
+    except StoreUnavailable:
+        return None
 
 
 def _model(card: ModelCard) -> dict[str, str]:

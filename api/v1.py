@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from api import raw_weeks
+from api.delivery import headers_of, ordered
 from api.desk import Desk
 from api.headers import BOOLEANS, boolean, given, media_types, one_of
 from api.problems import answer, problem
@@ -32,7 +33,8 @@ __all__ = ["router"]
 OCTETS = "application/octet-stream"
 _HINTS = {name.replace("_", "-") for name in TEXT_HINTS}
 _OPTIONS = {"wear", "clinical", "profile", "scorer", "stride-days", "subject", "return"}
-_OPTIONS |= {"threshold", "rescoring", "rest", "sleep-log", "intervals", "series"}
+_OPTIONS |= {"deliver", "threshold", "rescoring", "rest", "sleep-log", "intervals", "series"}
+_OF_FHIR = {"subject", "return", "deliver"}
 _STRIDES = tuple("1234567")
 _PAGE_HEADERS = {"Content-Security-Policy": f"{CONTENT_POLICY}; frame-ancestors 'none'"}
 
@@ -58,7 +60,7 @@ async def analyze_file(request: Request, at: Annotated[Desk, Depends(desk)]) -> 
 
 async def _analysis(at: Desk, body: bytes, headers: Headers) -> Response:
     async def work() -> Analysis:
-        _refuse(headers, {"subject", "return"}, "only a FHIR answer has a subject or a Bundle type")
+        _refuse(headers, _OF_FHIR, "only a FHIR answer has a subject or a Bundle type, or is delivered")
         _given(headers)
         recording = await asyncio.to_thread(read, body, _hints(headers))
         return await at.analyze(recording, _options(headers, recording))
@@ -72,13 +74,15 @@ async def _analysis(at: Desk, body: bytes, headers: Headers) -> Response:
 
 
 async def _bundle(at: Desk, body: bytes, headers: Headers) -> Response:
-    async def work() -> dict[str, Any]:
+    async def work() -> Response:
         wish = _wish(headers)
+        order = await ordered(at, wish) if boolean(_given(headers), "deliver") else None
         recording = await asyncio.to_thread(read, body, _hints(headers))
-        return await at.bundle(recording, _options(headers, recording), wish)
+        made = await at.bundle(recording, _options(headers, recording), wish)
+        delivery = await order.taken(made) if order else ""
+        return JSONResponse(made, media_type=FHIR_JSON, headers=headers_of(delivery))
 
-    made = await answer(work())
-    return made if isinstance(made, JSONResponse) else JSONResponse(made, media_type=FHIR_JSON)
+    return await answer(work())
 
 
 @router.post("/embed")
@@ -109,7 +113,7 @@ async def report_file(request: Request, at: Annotated[Desk, Depends(desk)]) -> R
 
 async def _report(at: Desk, body: bytes, headers: Headers) -> Response:
     async def work() -> str:
-        _refuse(headers, {"subject", "return"}, "only a FHIR answer has a subject or a Bundle type")
+        _refuse(headers, _OF_FHIR, "only a FHIR answer has a subject or a Bundle type, or is delivered")
         recording = await asyncio.to_thread(read, body, _hints(headers))
         return await at.report(recording, _options(headers, recording, profile="true"))
 

@@ -52,6 +52,7 @@ class Verb(StrEnum):
     BREAK_GLASS = "break_glass"
     DEIDENTIFY = "deidentify"
     RESOLVE_CODE = "resolve_code"
+    DELIVER = "deliver"
 
 
 class Scope(StrEnum):
@@ -94,6 +95,7 @@ POLICY: Mapping[Verb, Mapping[Role, Scope]] = {
         Role.SERVICE: Scope.TENANT,
     },
     Verb.RESOLVE_CODE: {Role.ADMIN: Scope.TENANT},
+    Verb.DELIVER: {Role.CLINICIAN: Scope.CARE, Role.SERVICE: Scope.TENANT},  # into a clinical record
 }
 
 CONFIRMED = frozenset(  # destructive, of admins, or in an emergency: only while the sign-in still holds
@@ -116,7 +118,7 @@ _OF_A_SUBJECT = {
     Verb.BREAK_GLASS,
     Verb.RESOLVE_CODE,
 }
-_NOT_FOR_EMERGENCIES = {Verb.DEIDENTIFY}  # they open what is needed to treat
+_NOT_FOR_EMERGENCIES = {Verb.DEIDENTIFY, Verb.DELIVER}  # they open what is needed to treat
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ class Kept:
     body: bytes
     subject: str = ""
     model: str = ""
+    delivery: str = ""  # to the FHIR server, if that was asked for
 
 
 Work = Callable[[], Awaitable[Kept]]
@@ -129,12 +130,13 @@ class Repeats:
         if noted["fingerprint"] != hashlib.sha256(request.said).hexdigest():
             raise KeyReused
         body = shelf.get(noted["subject"], _name("answer", request.whose, request.key))
-        return None if body is None else Kept(body, noted["subject"], noted["model"])
+        return None if body is None else Kept(body, noted["subject"], noted["model"], noted["delivery"])
 
     def _keep(self, request: Keyed, made: Kept) -> None:
         """Keep the answer with what is the subject's, and what leads to it with what is nobody's."""
         shelf, fingerprint = self.shelf(), hashlib.sha256(request.said).hexdigest()
         noted = {"fingerprint": fingerprint, "subject": made.subject, "model": made.model}
+        noted["delivery"] = made.delivery
         shelf.put(made.subject, _name("answer", request.whose, request.key), made.body)
         shelf.put("", _name("key", request.whose, request.key), json.dumps(noted).encode())
 

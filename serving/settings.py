@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
-from serving import redis_address
+from serving import redis_address, web_address
 from serving.cores import cores
 from serving.retention import AUDIT_DAYS
 
@@ -97,6 +97,14 @@ class Settings:
     rate_tenant: int = 1_200
     rate_failure: int = 30  # failed identifications a minute of one address
     rate_emergency: int = 10  # emergencies an hour of one caller
+    fhir_server_url: str = ""  # where results are delivered; empty: nowhere
+    fhir_server_ca_file: str = ""  # who vouches for it; empty: whom the system trusts
+    fhir_server_seconds: int = 30  # for one try
+    fhir_client_id: str = ""  # as whom the service asks for tokens there (SMART Backend Services)
+    fhir_key_file: str = ""  # PEM, readable by the owner alone, and the name it is published under
+    fhir_key_id: str = ""
+    fhir_token_url: str = ""  # empty: as the server's own smart-configuration says
+    fhir_scopes: str = ""  # empty: what deliveries need (serving/smart.py)
     fhir_canonical_base: str = "https://pat-service.invalid/fhir"
     organization: str = "PAT Service (unconfigured organisation)"
 
@@ -155,6 +163,7 @@ class Settings:
             )
         self._check_issuer()
         self._check_redis()
+        self._check_fhir_server()
         self._check_edges()
         for name, value in vars(self).items():
             if isinstance(value, int) and value < 1:
@@ -200,6 +209,27 @@ class Settings:
             )
         if self.keys_url and redis_address.same_server(self.keys_url, self.store_url):
             raise SettingsError("PAT_KEYS_URL: expected another server than that of PAT_STORE_URL")
+
+    def _check_fhir_server(self) -> None:
+        """Refuse a FHIR server that could be overheard, or that is not told who comes."""
+        plain = self.profile is not Profile.PRODUCTION
+        for name in ("fhir_server_url", "fhir_token_url"):
+            url = getattr(self, name)
+            if url and (fault := web_address.fault(url, plain=plain)):
+                raise SettingsError(f"{_variable(name)}: {fault}")
+        client = (self.fhir_client_id, self.fhir_key_file, self.fhir_key_id)
+        if any((*client, self.fhir_token_url)) and not all((*client, self.fhir_server_url)):
+            raise SettingsError(
+                "PAT_FHIR_CLIENT_ID, PAT_FHIR_KEY_FILE, PAT_FHIR_KEY_ID and PAT_FHIR_SERVER_URL go together; "
+                "set all"
+            )
+        if self.fhir_server_url and not self.guarded:
+            raise SettingsError("PAT_FHIR_SERVER_URL needs PAT_FIREBASE_PROJECT as well")
+        if self.fhir_server_url and not any(client) and not web_address.is_loopback(self.fhir_server_url):
+            raise SettingsError(
+                "PAT_FHIR_SERVER_URL leads to another machine, which must be told who comes; set "
+                "PAT_FHIR_CLIENT_ID, PAT_FHIR_KEY_FILE and PAT_FHIR_KEY_ID"
+            )
 
     def _check_edges(self) -> None:
         if self.tls != bool(self.tls_key_file) or (self.tls_client_ca_file and not self.tls):

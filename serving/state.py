@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from serving.keys import MasterKeys
 from serving.redis_address import RedisAddress
-from serving.settings import Settings
+from serving.settings import Settings, SettingsError
 from serving.store import SqliteStore, Store, StoreUnavailable, Vault
 
 if TYPE_CHECKING:
+    from serving.fhir_push import FhirServer
     from serving.redis_store import RedisStore
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "audit_keys",
     "check_redis",
     "keys_file",
+    "open_fhir_server",
     "open_keys",
     "open_store",
     "open_vault",
@@ -96,6 +98,30 @@ def shared_rates(settings: Settings) -> RedisAddress | None:
     if not settings.rates_url:
         return None
     return RedisAddress(settings.rates_url, settings.rates_credentials_file, settings.redis_ca_file)
+
+
+def open_fhir_server(settings: Settings) -> FhirServer | None:
+    """Return the FHIR server that takes results; None where there is none.
+
+    Raises KeyUnusable, or SettingsError for certificates that cannot be read.
+    """
+    from serving import outbound, smart  # noqa: PLC0415  # only where the server is there
+    from serving.fhir_push import FhirServer  # noqa: PLC0415  # same
+
+    base, access = settings.fhir_server_url, None
+    if not base:
+        return None
+    if settings.fhir_client_id:
+        key = smart.ClientKey.read(
+            Path(settings.fhir_key_file), settings.fhir_client_id, settings.fhir_key_id
+        )
+        scopes = settings.fhir_scopes or smart.SCOPES
+        access = smart.BackendAccess(key, base.rstrip("/"), scopes, token_url=settings.fhir_token_url)
+    try:
+        client = outbound.client(settings.fhir_server_ca_file)
+    except OSError:  # ssl.SSLError is one
+        raise SettingsError("PAT_FHIR_SERVER_CA_FILE: expected certificates in a PEM file") from None
+    return FhirServer(base, client, access, seconds=settings.fhir_server_seconds)
 
 
 def audit_keys(keys: MasterKeys) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["BatchTelemetry", "SafeguardTelemetry"]
+__all__ = ["BatchTelemetry", "DeliveryTelemetry", "SafeguardTelemetry"]
 
 _WEEKS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -72,3 +72,26 @@ class SafeguardTelemetry:
     def unrecorded(self) -> None:
         """Say that an answer was withheld."""
         self._unrecorded.inc()
+
+
+class DeliveryTelemetry:
+    """Deliveries to the FHIR server, as the process that makes them sees them."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._tries = Counter("pat_deliveries", "Tries to deliver a result", ["outcome"], registry=registry)
+        self._held = Gauge(
+            "pat_outbox_entries",
+            "Results in the outbox",
+            ["state"],
+            multiprocess_mode="livemostrecent",
+            registry=registry,
+        )
+
+    def ended(self, outcome: str) -> None:
+        """Say how a try ended: delivered, postponed or dead."""
+        self._tries.labels(outcome).inc()
+
+    def has(self, waiting: int, dead: int) -> None:
+        """Say how many results wait and how many are dead letters."""
+        self._held.labels("waiting").set(waiting)
+        self._held.labels("dead").set(dead)

@@ -43,6 +43,11 @@ _ANSWER = _table(
         "subject", "Reference",
         "Whose recording it is, where the Observations do not say so; never another than theirs.",
     ),
+    Parameter(
+        "deliver", "boolean",
+        "Whether the transaction is also sent to the FHIR server of this service; the answer's header "
+        "X-PAT-Delivery names the delivery.",
+    ),
 )  # fmt: skip
 HINTS = _table(  # what the Observations may not say
     Parameter("unit", "code", "What the values count, where the Observations do not say.", tuple(Unit)),

@@ -10,6 +10,7 @@ from api import paths
 from api.guard import CLOSED, PUBLIC, ROUTES
 from api.paths import NOWHERE, AskedPaths, KnownPaths, door_of
 from serving.routes import Paths, new_id
+from tests.security.samples import path_of
 
 pytestmark = pytest.mark.security
 
@@ -44,7 +45,7 @@ async def asked(path, kind="http"):
 
 @pytest.mark.parametrize("path", sorted(PUBLIC | CLOSED | {path for _, path in ROUTES}))
 async def test_a_path_that_there_is_passes(heard, path):
-    await asked(path)
+    await asked(path_of(path))
     assert heard[0]["path"] == path
 
 

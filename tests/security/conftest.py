@@ -17,6 +17,7 @@ from serving.state import audit_folder, audit_keys, open_vault
 from tests.e2e.conftest import home, week
 from tests.e2e.guarded import guarded
 from tests.e2e.server import Served
+from tests.security.samples import path_of
 
 __all__ = ["home", "week"]
 
@@ -40,7 +41,7 @@ class Asked:
         self.sent += request.url.path not in PUBLIC
 
     def __call__(self, method, path, **options) -> httpx.Response:
-        return self.client.request(method, path, **options)
+        return self.client.request(method, path_of(path), **options)
 
     @property
     def keys(self) -> MasterKeys:

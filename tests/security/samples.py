@@ -1,6 +1,6 @@
 """One good request for every route, with and without a subject; a route that is not here fails a test.
 
-The one that resolves research codes names a code of nobody, and is answered with 404.
+What names a code or an id names one of nobody, and is answered with 404.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ WITHOUT_SUBJECT: Mapping[tuple[str, str], Request] = {
     ("POST", "/v1/audit:search"): {"json": {"uid": "user-7", "limit": 3}},
     ("GET", "/v1/emergencies"): {},
     ("GET", "/v1/status"): {},
+    ("GET", "/v1/deliveries/{id}"): {},  # of nobody
     ("POST", "/v1/research-codes:resolve"): {"json": {"project": "sleep", "code": "0" * 32}},  # of nobody
     ("GET", "/schema.json"): {},
     ("GET", "/openapi.json"): {},
@@ -83,6 +84,15 @@ OF_A_SUBJECT: Mapping[tuple[str, str], Callable[[str], Request]] = {
     ("POST", "/v1/care:end"): lambda subject: {"json": {"subject": subject, "uid": "user-7"}},
     ("POST", "/v1/emergencies"): lambda subject: {"json": {"subject": subject, "reason": REASON}},
 }
+
+
+OF_NOBODY = frozenset({("POST", "/v1/research-codes:resolve"), ("GET", "/v1/deliveries/{id}")})
+NOBODYS_ID = "A" * 22
+
+
+def path_of(path: str) -> str:
+    """A path with an id in the place of the template's."""
+    return path.replace("{id}", NOBODYS_ID)
 
 
 def good(route: tuple[str, str], subject: str = "") -> Request:

@@ -6,7 +6,7 @@ from api.guard import CLOSED, PUBLIC, ROUTES
 from serving.auth import Role
 from serving.policy import POLICY, Scope
 from tests.e2e.guarded import bearer
-from tests.security.samples import OF_A_SUBJECT, WITHOUT_SUBJECT, sent
+from tests.security.samples import OF_A_SUBJECT, OF_NOBODY, WITHOUT_SUBJECT, sent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.security]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -31,7 +31,6 @@ NOWHERE = [
 ]
 VARYING = {"/analyze_fhir", "/v1/recordings:analyze", "/v1/subjects:disclosures"}  # ids and times in answers
 UNSEEN = {Scope.CARE: "no_relation", Scope.BROUGHT: "not_own"}  # why, of a subject nobody has told them of
-OF_NO_CODE = ("POST", "/v1/research-codes:resolve")
 ANNA = "anna-1970"
 
 
@@ -91,7 +90,7 @@ def test_a_role_is_let_in_where_the_policy_says_so_and_nowhere_else(asked, recor
         assert (answer.status_code, event["reason"]) == (403, "no_role")
     elif (scope := POLICY[ROUTES[route]][role]) in UNSEEN and route in OF_A_SUBJECT:
         assert (answer.status_code, event["reason"]) == (404, UNSEEN[scope])
-    elif route == OF_NO_CODE:
+    elif route in OF_NOBODY:
         assert (answer.status_code, event["outcome"]) == (404, 4)
     else:
         assert (answer.status_code, event["outcome"]) == (200, 0)

@@ -16,6 +16,13 @@ PRODUCTION = {
 }
 
 
+GUARDED = {**PRODUCTION, "PAT_PROFILE": "development"}
+SMART = {
+    "PAT_FHIR_SERVER_URL": "https://fhir.example/r4",
+    "PAT_FHIR_CLIENT_ID": "pat-service",
+    "PAT_FHIR_KEY_FILE": "/key",
+    "PAT_FHIR_KEY_ID": "key-1",
+}
 OIDC = {
     "PAT_OIDC_ISSUER": "https://issuer.example",
     "PAT_OIDC_AUDIENCE": "https://pat.example",
@@ -95,6 +102,15 @@ def test_values_are_read_with_their_type():
             {"PAT_STORE_URL": "rediss://r", "PAT_KEYS_URL": "rediss://u:p@k"},
             "PAT_KEYS_URL: .* file of their own$",
         ),
+        ({**PRODUCTION, "PAT_FHIR_SERVER_URL": "http://127.0.0.1"}, "PAT_FHIR_SERVER_URL: expected an"),
+        ({**GUARDED, "PAT_FHIR_SERVER_URL": "http://fhir.example"}, "PAT_FHIR_SERVER_URL: expected an"),
+        ({**GUARDED, "PAT_FHIR_SERVER_URL": "https://u:p@fhir"}, "PAT_FHIR_SERVER_URL: expected only"),
+        ({**GUARDED, "PAT_FHIR_SERVER_URL": "https://fhir.example"}, "which must be told who comes"),
+        ({"PAT_FHIR_SERVER_URL": "http://127.0.0.1"}, "PAT_FHIR_SERVER_URL needs PAT_FIREBASE_PROJECT"),
+        ({**PRODUCTION, **SMART, "PAT_FHIR_TOKEN_URL": "http://127.0.0.1"}, "PAT_FHIR_TOKEN_URL: expected"),
+        ({**PRODUCTION, **SMART, "PAT_FHIR_KEY_ID": ""}, "go together"),
+        ({**PRODUCTION, **SMART, "PAT_FHIR_SERVER_URL": ""}, "go together"),
+        ({**GUARDED, "PAT_FHIR_TOKEN_URL": "https://token.example"}, "go together"),
         ({"PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({**TLS, "PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({"PAT_HOST": "localhost"}, "PAT_HOST: expected an address"),
@@ -111,6 +127,12 @@ def test_values_are_read_with_their_type():
 def test_what_must_not_start_is_refused(environ, message):
     with pytest.raises(SettingsError, match=message):
         Settings.from_environment(environ)
+
+
+def test_results_go_to_a_server_that_is_told_who_comes_or_to_this_machine_while_nothing_is_real():
+    assert Settings.from_environment({**PRODUCTION, **SMART}).fhir_client_id == "pat-service"
+    for url in ("http://127.0.0.1:8099/fhir/R4", "http://localhost:8099", "https://127.0.0.1/r4"):
+        Settings.from_environment({**GUARDED, "PAT_FHIR_SERVER_URL": url})
 
 
 @pytest.mark.parametrize("url", ["rediss://redis", "rediss://redis:6390/1", "unix:///run/redis/redis.sock"])
