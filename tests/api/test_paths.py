@@ -55,6 +55,13 @@ async def test_of_any_other_nothing_is_left(heard, path, kind):
     assert "anna" not in repr(heard[0])
 
 
+@pytest.mark.parametrize("path", ["/fhir", "/fhir/Patient/anna-1970", "/fhir/$anna"])
+async def test_of_an_unknown_path_of_fhir_only_that_is_left(heard, path):
+    await asked(path)
+    assert heard[0]["path"] == "/fhir/nowhere"
+    assert "anna" not in repr(heard[0])
+
+
 async def test_what_is_no_request_passes_as_it_is(heard):
     await KnownPaths(nothing)({"type": "lifespan"}, None, None)
     assert heard == [{"type": "lifespan"}]
