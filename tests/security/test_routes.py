@@ -160,12 +160,12 @@ def test_nobody_says_from_where_they_ask(asked, recorded):
 
 
 @pytest.mark.parametrize("path", sorted({path for _, path in ROUTES}))
-def test_another_method_is_no_route_for_anybody(asked, recorded, path):
+def test_another_method_is_refused_whoever_asks(asked, recorded, path):
     others = [method for method in METHODS if (method, path) not in ROUTES]
     for method in others:
         for headers in (bearer(), {}):
-            assert asked(method, path, headers=headers).status_code == (404 if headers else 401)
-    assert [event["reason"] for event in recorded()] == ["no_route", "no_token"] * len(others)
+            assert asked(method, path, headers=headers).status_code == (405 if headers else 401)
+    assert [event["reason"] for event in recorded()] == ["no_method", "no_token"] * len(others)
 
 
 @pytest.mark.parametrize("path", NOWHERE)
