@@ -26,7 +26,7 @@ from serving.shared_rates import SharedWindows
 from serving.signing_keys import SigningKeys
 from serving.state import audit_folder, audit_keys, open_store, open_vault, shared_rates
 from serving.store import Store, StoreUnavailable
-from serving.sweeper import AuditFiles, Expired, Sweeper
+from serving.sweeper import AuditFiles, Chore, Expired, Sweeper
 from serving.system_tokens import Issuer, SystemTokens, read_jwks
 from serving.telemetry import SafeguardTelemetry
 
@@ -53,7 +53,11 @@ def build(settings: Settings) -> Safeguards:
     trail.start()
     _announce(trail, store, settings.facts() | {lifecycle.KEY: keys.current}, secret)
     keeping = Keeping(store, vault, trail, registry(vault))
-    chores = [AuditFiles(trail, folder, settings.audit_days), *map(Expired, vault.stores), Outbox(vault)]
+    chores: list[Chore] = [
+        AuditFiles(trail, folder, settings.audit_days),
+        *map(Expired, vault.stores),
+        Outbox(vault),
+    ]
     sweeper = Sweeper(trail, chores)
     sweeper.start()
     return Safeguards(

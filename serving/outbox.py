@@ -164,10 +164,8 @@ class Outbox:
         if len(self._vault.names(self._own, State.WAITING.room)) >= MOST_WAITING:
             raise OutboxFull
         now, at = self._clock(), parcel.subject
-        times = {"accepted": now, "since": now, "due": now}
-        ticket = Ticket(
-            _new_name(), at.tenant, at.pseudonym, parcel.uid, parcel.records, parcel.trace, **times
-        )
+        whose = (at.tenant, at.pseudonym, parcel.uid)
+        ticket = Ticket(_new_name(), *whose, parcel.records, parcel.trace, accepted=now, since=now, due=now)
         self._write(ticket)
         self._vault.put(at, BUNDLES, ticket.name, parcel.bundle)
         return ticket.name

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import cli
+from commands import arguments, recordings, weights
 from models.golden import PANEL
 from pat_runner.engines import ENGINES, EngineOutput, chosen
 from pat_runner.engines.torch import TorchEngine
@@ -110,16 +111,16 @@ def test_a_fault_of_ours_is_not_dressed_up_as_a_refusal(monkeypatch):
     def broken(_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "_weights_list", broken)
+    monkeypatch.setattr(weights, "_weights_list", broken)
     with pytest.raises(ZeroDivisionError):
         cli.main(["weights", "list"])
 
 
 def test_the_scorers_offered_are_those_that_exist():
-    assert set(cli.SCORERS) == set(SleepScorer)
-    assert set(cli.WEAR_MODES) == set(WearMode)
-    assert set(cli.THRESHOLDS) == set(get_args(Threshold))
-    assert set(cli.ENGINES) == set(ENGINES)
+    assert set(recordings.SCORERS) == set(SleepScorer)
+    assert set(arguments.WEAR_MODES) == set(WearMode)
+    assert set(recordings.THRESHOLDS) == set(get_args(Threshold))
+    assert set(arguments.ENGINES) == set(ENGINES)
 
 
 @pytest.mark.parametrize("engine", ["auto", "onnxruntime", "torch"])
