@@ -27,7 +27,7 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions, chosen
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-from serving import edges, hardening, logs, protocol, spans, tls
+from serving import edges, hardening, logs, protocol, scrape, spans, tls
 from serving.cores import cores
 from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, HeaderLimits, Pace
@@ -170,6 +170,7 @@ class PatService:
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request
         self._kept: Any = None  # api.keeping.Keeping of a service that nothing safeguards
         self._background: Any = None
+        self._end_metrics = scrape.listen(SETTINGS.metrics_address)
         self._safeguarded()
 
     def __is_ready__(self) -> bool:
@@ -209,6 +210,7 @@ class PatService:
             if kept is not None:
                 await asyncio.to_thread(kept.close)
         await self._socket.close()
+        await asyncio.to_thread(self._end_metrics)
 
     def _safeguarded(self) -> None:
         from api import keeping, safeguards  # noqa: PLC0415  # the runner needs none of it

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
-from serving import redis_address, web_address
+from serving import redis_address, scrape, web_address
 from serving.cores import cores
 from serving.retention import AUDIT_DAYS
 
@@ -56,6 +56,7 @@ class Settings:
     profile: Profile = Profile.DEVELOPMENT
     host: str = "127.0.0.1"
     port: int = 3000
+    metrics_address: str = ""  # of a listener for Prometheus alone; empty: none
     checkpoint: str = "pat-s-demo:latest"  # tag in the BentoML model store
     checkpoint_sha256: str = ""  # pins the content as well; empty trusts the tag's own digest
     engine: str = "auto"
@@ -232,6 +233,12 @@ class Settings:
             )
 
     def _check_edges(self) -> None:
+        try:
+            metrics = scrape.address_of(self.metrics_address) if self.metrics_address else None
+        except ValueError as error:
+            raise SettingsError(f"PAT_METRICS_ADDRESS: {error}") from None
+        if metrics and metrics[1] == self.port:
+            raise SettingsError("PAT_METRICS_ADDRESS: expected another port than PAT_PORT")
         if self.tls != bool(self.tls_key_file) or (self.tls_client_ca_file and not self.tls):
             raise SettingsError(
                 "PAT_TLS_CERTIFICATE_FILE and PAT_TLS_KEY_FILE need each other, PAT_TLS_CLIENT_CA_FILE both"

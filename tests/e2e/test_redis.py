@@ -1,11 +1,13 @@
 """The served process with its store and its counts on Redis: shared by workers, and life without them."""
 
 import contextlib
+import re
 import shutil
 import time
 from collections import Counter
 
 import httpx
+import psutil
 import pytest
 
 import cli
@@ -15,7 +17,7 @@ from serving.keys import MasterKeys, new_line
 from serving.redis_store import RedisStore
 from serving.state import audit_folder, audit_keys
 from serving.store import Vault
-from tests.e2e.server import serve, wait
+from tests.e2e.server import free_port, serve, wait
 from tests.redis_server import PASSWORD, redis_server
 from tests.serving.signed import PROJECT, certificate_endpoint, token
 
@@ -69,8 +71,14 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(home, folder, store, rates, keys):
+def metrics():
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture(scope="module")
+def served(home, folder, store, rates, keys, metrics):
     few = {"PAT_RATE_CALLER": "20", "PAT_RATE_EMERGENCY": "2", "PAT_RATE_FAILURE": "3"} | apart(keys)
+    few["PAT_METRICS_ADDRESS"] = metrics
     with on_redis(home, folder, store, rates, PAT_API_WORKERS="2", **few) as served:
         yield served
 
@@ -234,6 +242,28 @@ def test_addresses_and_passwords_are_in_no_log(served, store, rates):
     text = served.log.read_text()
     for secret in (store.url, rates.url, PASSWORD):
         assert secret not in text
+
+
+def scraped(metrics):
+    """What the listener for Prometheus says; empty while there is none."""
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"http://{metrics}/metrics").text
+    return ""
+
+
+def test_prometheus_is_told_by_one_worker_what_all_counted_and_by_the_next_once_it_is_killed(served, metrics):
+    asked(served, "/analyze", {}, Authorization="Bearer x")
+    numbers = scraped(metrics)
+    assert float(re.search(r"pat_auth_failures_total.* ([\d.]+)", numbers).group(1)) >= 1
+    assert "bentoml_service_request" in numbers
+    for secret in (SUBJECT, "user-", "clinic", "127.0.0.1"):
+        assert secret not in numbers
+    assert asked(served, "/metrics", method="GET", **bearer(sub="user-scraper")).status_code == 404
+    port = int(metrics.rpartition(":")[2])
+    (owner,) = {c.pid for c in psutil.net_connections("tcp") if c.laddr.port == port and c.status == "LISTEN"}
+    psutil.Process(owner).kill()
+    assert until(lambda: "pat_auth_failures_total" in scraped(metrics), 60)
+    assert until(lambda: ready(served), 60)
 
 
 def test_a_store_that_comes_later_is_waited_for(home, tmp_path, week):
