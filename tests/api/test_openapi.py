@@ -59,7 +59,7 @@ def test_an_operation_says_what_it_takes_and_how_it_refuses(document, route):
 
 def test_the_headers_are_those_that_the_doors_know():
     assert set(HEADERS["/v1/recordings:analyze"]) == v1._HINTS | v1._OPTIONS
-    assert set(HEADERS["/v1/recordings:report"]) == (v1._HINTS | v1._OPTIONS) - {"subject", "return"}
+    assert set(HEADERS["/v1/recordings:report"]) == (v1._HINTS | v1._OPTIONS) - v1._OF_FHIR
     assert set(HEADERS["/v1/embed"]) == set(raw_weeks._KNOWN)
 
 

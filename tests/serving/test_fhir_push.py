@@ -95,7 +95,7 @@ async def test_an_answer_that_is_lost_after_the_server_committed_does_not_send_a
         ("latency", 5, "timeout"),
         ("slow", 0.2, "timeout"),
         ("blackhole", 0, "timeout"),
-        ("reset", 0, "broken_off"),
+        ("reset", 0, "unreachable"),
         ("refuse", 0, "unreachable"),
     ],
 )
