@@ -718,9 +718,17 @@ def _outbox_replay(arguments: Arguments) -> int:
         raise KeysUnusable("expected the names of dead letters (pat outbox list prints them), or --all")
     outbox = Outbox(_vault(arguments))
     letters = outbox.dead_letters(arguments.names)
-    event = AuditEvent(Action.UPDATE, "replay_deliveries", Outcome.DONE, "command", _operator())
-    about = {"purpose": Purpose.OPERATIONS, "records": len(letters), "detail": " ".join(letters)}
-    _record(arguments, replace(event, **about))
+    event = AuditEvent(
+        Action.UPDATE,
+        "replay_deliveries",
+        Outcome.DONE,
+        "command",
+        _operator(),
+        purpose=Purpose.OPERATIONS,
+        records=len(letters),
+        detail=" ".join(letters),
+    )
+    _record(arguments, event)
     done = sum(map(outbox.replayed, letters))
     print(f"{done} results wait for the FHIR server again")
     return 0 if done >= len(arguments.names) else 1
