@@ -26,6 +26,7 @@ from serving.codes import RESEARCH_CODE
 from serving.deletion import Registry, VaultHolder
 from serving.keys import MasterKeys
 from serving.outbox import Outbox
+from serving.repeats import ANSWERS
 from serving.settings import Settings
 from serving.state import open_store, open_vault
 from serving.store import Store, Vault
@@ -97,7 +98,7 @@ class Keeping:
 
 def registry(vault: Vault) -> Registry:
     """Return all that holds anything of a subject in ``vault``."""
-    plain = [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE)]
+    plain = [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE, ANSWERS)]
     return Registry(vault, [*plain, Outbox(vault)])
 
 
