@@ -29,6 +29,7 @@ from pat_runner.runner import Runner
 from serving import edges, hardening, logs, protocol, spans, tls
 from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, HeaderLimits, JsonOnly, Pace
+from serving.repeats import Repeats
 from serving.revocation import CredentialsUnusable
 from serving.settings import Settings
 from serving.state import check_redis
@@ -151,6 +152,7 @@ class PatService:
 
     def __init__(self) -> None:
         from api.desk import Desk  # noqa: PLC0415  # the runner, which loads this file too, needs none of it
+        from api.shelves import Shelves  # noqa: PLC0415  # same
         from postprocessing import fhir  # noqa: PLC0415  # same
 
         logs.protect()
@@ -158,7 +160,8 @@ class PatService:
         model = _model()
         pinned = model.maker if isinstance(model, ModelCard) else None
         limits = RunnerLimits(SETTINGS.max_batch_size, SETTINGS.max_waiting_weeks, SETTINGS.runner_workers)
-        self.desk = Desk(SETTINGS, RemoteRunner(self._hop, pinned, limits), model)
+        repeats = Repeats(Shelves(SETTINGS))
+        self.desk = Desk(SETTINGS, RemoteRunner(self._hop, pinned, limits), model, repeats)
         fhir.warm()
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request
         self._kept: Any = None  # api.keeping.Keeping of a service that nothing safeguards

@@ -25,6 +25,7 @@ from serving.care import HELD
 from serving.codes import RESEARCH_CODE
 from serving.deletion import Registry, VaultHolder
 from serving.keys import MasterKeys
+from serving.repeats import ANSWERS
 from serving.settings import Settings
 from serving.state import open_store, open_vault
 from serving.store import Store, Vault
@@ -96,7 +97,7 @@ class Keeping:
 
 def registry(vault: Vault) -> Registry:
     """Return all that holds anything of a subject in ``vault``."""
-    return Registry(vault, [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE)])
+    return Registry(vault, [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE, ANSWERS)])
 
 
 def opened(settings: Settings) -> Keeping | None:

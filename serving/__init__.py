@@ -25,6 +25,7 @@ leases     which of several processes does a piece of work
 state      where the trail and the store are, and under which keys
 store      the durable store and, sealed in it, what belongs to a subject; redis_store for several instances
 rates      how often one address, caller, tenant may ask; shared_rates counts for all processes together
+repeats    the same answer to the same request: the first issue of a result, the answer to a key
 redis_address  where a Redis is, and as whom the service comes
 breaker    leaves alone for a while what fails again and again
 """

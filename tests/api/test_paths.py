@@ -56,6 +56,13 @@ async def test_of_any_other_nothing_is_left(heard, path, kind):
     assert "anna" not in repr(heard[0])
 
 
+@pytest.mark.parametrize("path", ["/fhir", "/fhir/Patient/anna-1970", "/fhir/$anna"])
+async def test_of_an_unknown_path_of_fhir_only_that_is_left(heard, path):
+    await asked(path)
+    assert heard[0]["path"] == "/fhir/nowhere"
+    assert "anna" not in repr(heard[0])
+
+
 @pytest.fixture
 def templated(monkeypatch):
     monkeypatch.setattr(paths, "_known", lambda: Paths(["/v1/things/{id}", "/analyze"]))
