@@ -16,7 +16,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,10 @@ class Store(Protocol):
         """Write, whether or not it is there."""
         ...
 
+    def put_all(self, room: str, values: Mapping[str, bytes], expires: float | None = None) -> None:
+        """Write all of ``values`` by name, or none."""
+        ...
+
     def add(self, room: str, name: str, value: bytes, expires: float | None = None) -> bool:
         """Write if nothing is there; say whether it was written."""
         ...
@@ -59,6 +63,10 @@ class Store(Protocol):
 
     def delete(self, room: str, name: str) -> bool:
         """Remove; say whether it was there."""
+        ...
+
+    def drop(self, room: str) -> int:
+        """Remove all that is in ``room``; say how much."""
         ...
 
     def names(self, room: str, prefix: str = "") -> list[str]:
@@ -105,6 +113,18 @@ class SqliteStore:
         with self._connection() as at:
             at.execute("replace into items values (?, ?, ?, ?)", (room, name, value, expires))
 
+    def put_all(self, room: str, values: Mapping[str, bytes], expires: float | None = None) -> None:
+        """Write all in one transaction."""
+        with self._connection() as at:
+            at.execute("begin immediate")
+            try:
+                rows = [(room, name, value, expires) for name, value in values.items()]
+                at.executemany("replace into items values (?, ?, ?, ?)", rows)
+            except BaseException:
+                at.execute("rollback")
+                raise
+            at.execute("commit")
+
     def add(self, room: str, name: str, value: bytes, expires: float | None = None) -> bool:
         """Write if nothing is there that has not expired."""
         with self._connection() as at:
@@ -139,6 +159,13 @@ class SqliteStore:
         with self._connection() as at:
             gone = at.execute("delete from items where room = ? and name = ?", (room, name)).rowcount > 0
             at.execute("pragma wal_checkpoint(truncate)")  # left to the next deletion while others read
+        return gone
+
+    def drop(self, room: str) -> int:
+        """Remove all that is in ``room``, as ``delete`` does."""
+        with self._connection() as at:
+            gone = at.execute("delete from items where room = ?", (room,)).rowcount
+            at.execute("pragma wal_checkpoint(truncate)")
         return gone
 
     def names(self, room: str, prefix: str = "") -> list[str]:
@@ -210,6 +237,19 @@ class Vault:
             return None
         key = self._wrapper.unwrap(Wrapped.of(wrapped))
         return unseal(key, sealed, Place(at.tenant, at.pseudonym, purpose, name))
+
+    def put_all(
+        self, purpose: str, values: Sequence[tuple[Subject, str, bytes]], expires: float | None = None
+    ) -> None:
+        """Seal and keep values of several subjects, each with its name; all of them or none."""
+        keys = {at.pseudonym: self._key(_KEYS, at.pseudonym) for at, _, _ in values}
+        sealed = {
+            f"{at.pseudonym}/{name}": seal(
+                keys[at.pseudonym], value, Place(at.tenant, at.pseudonym, purpose, name)
+            )
+            for at, name, value in values
+        }
+        self._store.put_all(purpose, sealed, expires)
 
     def add(self, at: Subject, purpose: str, name: str, value: bytes, expires: float | None = None) -> bool:
         """Seal and keep ``value`` if nothing is there; say whether it was kept."""
