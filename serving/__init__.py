@@ -28,6 +28,9 @@ rates      how often one address, caller, tenant may ask; shared_rates counts fo
 repeats    the same answer to the same request: the first issue of a result, the answer to a key
 redis_address  where a Redis is, and as whom the service comes
 breaker    leaves alone for a while what fails again and again
+outbound   asks other services over HTTP; web_address says where one may be
+fhir_push  hands transactions to a FHIR server, each once in effect; smart gets the tokens for it
+outbox     what is to be delivered, until it is or cannot be; courier delivers it
 """
 
 __all__ = [
@@ -39,7 +42,9 @@ __all__ = [
     "care",
     "codes",
     "cores",
+    "courier",
     "edges",
+    "fhir_push",
     "firebase_tokens",
     "hardening",
     "json_shape",
@@ -47,6 +52,8 @@ __all__ = [
     "leases",
     "limits",
     "logs",
+    "outbound",
+    "outbox",
     "policy",
     "protocol",
     "rates",
@@ -58,6 +65,7 @@ __all__ = [
     "settings",
     "shared_rates",
     "signing_keys",
+    "smart",
     "spans",
     "start",
     "state",
@@ -65,4 +73,5 @@ __all__ = [
     "system_tokens",
     "telemetry",
     "tls",
+    "web_address",
 ]

@@ -1,5 +1,6 @@
 """Who is given a courier, and with what: the settings as they are, or no start."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,12 +11,16 @@ from api.delivery import courier, headers_of
 from api.keeping import opened
 from api.problems import problem_of
 from serving import smart
+from serving.fhir_push import Unavailable
 from serving.outbox import NotTaken, Outbox, OutboxFull
 from serving.settings import Settings, SettingsError
 from serving.smart import KeyUnusable
 from serving.state import open_fhir_server
 from serving.store import StoreUnavailable
 from tests.certificates import Authority
+from tests.doubles.authorization_server import AuthorizationServer
+from tests.doubles.bundles import transaction
+from tests.doubles.fhir_endpoint import FhirEndpoint
 from tests.serving.test_outbox import opened as vault_in
 from tests.serving.test_smart import RSA, written
 
@@ -55,6 +60,24 @@ async def test_the_server_is_asked_as_the_settings_say(tmp_path):
     assert (told._access._scopes, told._access._token_url) == ("system/*.c", "https://t.example")
     open_server = open_fhir_server(Settings(fhir_server_url="http://127.0.0.1:8099/fhir"))
     assert open_server._access is None
+
+
+async def test_it_delivers_over_tls_with_a_token_and_not_with_another_key(tmp_path):
+    authority = Authority(tmp_path, "authority")
+    pair = authority.pair("server", "127.0.0.1")
+    tokens = AuthorizationServer("pat-service", "key-1", RSA.public_key(), "RS384", pair=pair)
+    with tokens.running(), (endpoint := FhirEndpoint(tokens, pair=pair)).running():
+        more = {"fhir_server_ca_file": str(authority.file)}
+        given = replace(settings(tmp_path, **more), fhir_server_url=endpoint.url)
+        server = open_fhir_server(given)
+        assert (await server.deliver(transaction())).sent
+        await server.close()
+        written(tmp_path, rsa.generate_private_key(public_exponent=65537, key_size=2048))
+        wrong = open_fhir_server(given)
+        with pytest.raises(Unavailable) as refused:
+            await wrong.deliver(transaction("another"))
+        await wrong.close()
+    assert (refused.value.reason, len(endpoint.kept)) == ("token_refused", 1)
 
 
 def test_a_key_or_certificates_that_cannot_be_used_are_a_reason_not_to_start(tmp_path):

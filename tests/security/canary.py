@@ -190,6 +190,9 @@ def _fhir(at: Markers) -> Iterator[Sent]:
         for value in ("valueCode", "valueString", "valueBoolean", at.secret):
             given = {"resourceType": "Parameters", "parameter": [data, {"name": name, value: at.secret}]}
             yield "POST", "/fhir/$analyze", {"json": given, "headers": at.caller()}
+    asked = [{"name": "return", "valueCode": "transaction"}, {"name": "deliver", "valueBoolean": True}]
+    delivered = {"resourceType": "Parameters", "parameter": [data, *asked]}
+    yield "POST", "/fhir/$analyze", {"json": delivered, "headers": at.caller(Role.SERVICE)}
     for name in observation:
         for wrong in (at.secret, [at.secret], {at.secret: at.secret}, at.number):
             body = {**observation, name: wrong}

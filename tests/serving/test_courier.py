@@ -256,6 +256,18 @@ def test_two_processes_deliver_each_entry_once_and_one_goes_on_when_the_other_en
     assert [reason for reason, _, _ in trail.said].count("sending") == 12
 
 
+def test_who_loses_the_lease_stops_and_goes_on_when_it_is_free_again(vault, outbox, trail, leases, told):
+    with courier(told.url, outbox, trail, leases):
+        ended(outbox, accept(vault, outbox))
+        leases.store.delete("leases", "outbox")
+        other = until(lambda: leases.take("outbox"))
+        name = accept(vault, outbox, "later")
+        time.sleep(0.3)
+        assert outbox.ticket(name).attempts == 0
+        other.release()
+        ended(outbox, name)
+
+
 def test_a_store_that_does_not_answer_for_a_while_ends_nothing(
     vault,
     outbox,
