@@ -78,7 +78,7 @@ async def test_a_bundle_that_the_server_refuses_is_refused_with_its_codes_alone(
 async def test_an_answer_that_is_lost_after_the_server_committed_does_not_send_again(real):
     with fault_proxy(real) as proxy:
         async with pushing(proxy.url, seconds=20) as server:
-            proxy.set("latency", 1)
+            proxy.set("latency", 0.4)
             delivering = asyncio.create_task(server.deliver(transaction("lost-answer")))
             while not await asyncio.to_thread(reports, real, "lost-answer"):  # noqa: ASYNC110  # nobody else knows
                 await asyncio.sleep(0.02)
