@@ -31,7 +31,7 @@ _SERIES = ("activity-counts", "activity-mims", "activity-enmo", "activity-steps"
 _KEYS = ("activity", "steps")  # of prefetch; the first that holds anything is read
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9\-.]{1,64}$")]
 _Text = Annotated[str, Field(max_length=2048)]
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "hook": "patient-view",
     "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
     "context": {"userId": "Practitioner/1", "patientId": "example"},
