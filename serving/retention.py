@@ -4,7 +4,8 @@ audit trail                 AUDIT_DAYS, as 45 CFR 164.316(b)(2)(i) asks, by whol
 reasons of emergencies      as long
 relations of care           until they are ended, or the subject is deleted
 emergencies                 for the time they were declared for
-recordings, results         not at all
+jobs                        what came in until they have ended, results 24 hours longer (job_shelf.py)
+recordings, results         not at all elsewhere
 """
 
 from __future__ import annotations

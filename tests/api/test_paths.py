@@ -42,7 +42,7 @@ async def asked(path, kind="http"):
     await KnownPaths(nothing, namespace="n", skip_paths=[])({**scope, "headers": []}, None, None)
 
 
-@pytest.mark.parametrize("path", sorted(PUBLIC | CLOSED | {path for _, path in ROUTES}))
+@pytest.mark.parametrize("path", sorted(PUBLIC | CLOSED | {path for _, path in ROUTES if "{" not in path}))
 async def test_a_path_that_there_is_passes(heard, path):
     await asked(path)
     assert heard[0]["path"] == path

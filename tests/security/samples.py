@@ -1,6 +1,6 @@
 """One good request for every route, with and without a subject; a route that is not here fails a test.
 
-The one that resolves research codes names a code of nobody, and is answered with 404.
+The one that resolves research codes names a code of nobody, those of a job one of nobody: both are 404.
 """
 
 from __future__ import annotations
@@ -21,6 +21,15 @@ ZONE = {"url": "http://hl7.org/fhir/StructureDefinition/tz-code", "valueCode": "
 READY = {"X-PAT-Standardized": "true", "X-PAT-Minutes": "18"}
 REASON = "found unconscious at home"
 Request = dict[str, Any]  # options of httpx
+
+
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+def _lines(subject: str = "") -> Request:
+    """A job of one recording."""
+    named = {"subject": subject} if subject else {}
+    return {"content": json.dumps({**RECORDING, **named}).encode() + b"\n", "headers": NDJSON}
 
 
 def _raw(**headers: str) -> Request:
@@ -65,6 +74,12 @@ WITHOUT_SUBJECT: Mapping[tuple[str, str], Request] = {
     ("GET", "/v1/emergencies"): {},
     ("GET", "/v1/status"): {},
     ("POST", "/v1/research-codes:resolve"): {"json": {"project": "sleep", "code": "0" * 32}},  # of nobody
+    ("POST", "/v1/jobs"): _lines(),
+    ("GET", "/v1/jobs/{id}"): {},
+    ("GET", "/v1/jobs/{id}/result"): {},
+    ("DELETE", "/v1/jobs/{id}"): {},
+    ("GET", "/fhir/jobs/{id}"): {},
+    ("DELETE", "/fhir/jobs/{id}"): {},
     ("GET", "/schema.json"): {},
     ("GET", "/openapi.json"): {},
 }
