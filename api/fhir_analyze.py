@@ -27,7 +27,7 @@ from preprocessing.readers.json_document import document_of
 from preprocessing.recording import Recording, RecordingError, Refusal
 from serving.repeats import Kept, Keyed
 
-__all__ = ["Answered", "Asked", "analyzed"]
+__all__ = ["Answered", "Asked", "analyzed", "subject_of"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,18 @@ async def _bundle(at: Desk, asked: Asked) -> Kept:
         return await work()
     body = await at.repeats.once(Keyed(whose(), asked.key, asked.body), work, again)
     return replace(found[0], body=body)
+
+
+async def subject_of(body: bytes) -> str:
+    """Return whom a call is about, empty for nobody; raises what the call itself would be refused for."""
+    document = await asyncio.to_thread(document_of, body)
+    wanted = wanted_of(document)
+    try:
+        sent = await asyncio.to_thread(read_fhir, document, wanted.hints(), PARAMETERS)
+        wanted.options().chosen(sent.recording)
+        return wanted.wish(sent.subject).subject or ""
+    except RecordingError as error:
+        raise wanted.placed(error) from None
 
 
 async def _disclosed_again(kept: Kept) -> None:

@@ -20,6 +20,7 @@ routes     which route a path with a random id in it means
 codes      random names of subjects for research, and the way back
 care       who cares for whom, and emergencies
 audit      the audit trail, on disk before any disclosure; audit_check reads it
+jobs       work that a caller leaves and comes back for; job_shelf keeps it, job_state counts it
 keys       a key per subject, wrapped by master keys
 leases     which of several processes does a piece of work
 state      where the trail and the store are, and under which keys
@@ -47,6 +48,9 @@ __all__ = [
     "fhir_push",
     "firebase_tokens",
     "hardening",
+    "job_shelf",
+    "job_state",
+    "jobs",
     "json_shape",
     "keys",
     "leases",

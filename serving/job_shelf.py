@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 
 from serving.job_state import JobStopped, Progress
 from serving.keys import Unreadable
+from serving.leases import Leases
 from serving.store import Store, Subject, Vault
 
 __all__ = [
@@ -195,6 +196,7 @@ class JobShelf:
         self.store.drop(results_of(job))
         self.vault.delete(self.own(job), RECORDS, job)
         self.vault.shred(self.own(job))
+        Leases(self.store).forget(job)
         self.store.delete(STATES, job)
 
 

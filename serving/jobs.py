@@ -83,6 +83,7 @@ class Intake:
     output: str
     key: str
     created: float
+    state: bytes = b""
     whose: list[str] = field(default_factory=list)
     refused: int = 0
     size: int = 0
@@ -108,7 +109,8 @@ class Reception:
         """Begin to take a job of ``expected`` bytes in; raises TooManyJobs, JobsFull or StillReceiving."""
         intake = Intake(new_id(), owner, output, key, self.shelf.clock())
         mine = f"{self.shelf.mark(owner)}/{intake.id}"
-        self.shelf.store.put(STATES, intake.id, Progress(State.RECEIVING, intake.created, expected).text())
+        intake.state = Progress(State.RECEIVING, intake.created, expected).text()
+        self.shelf.store.put(STATES, intake.id, intake.state)
         self.shelf.store.put(OWNERS, mine, b"", self._until(intake))
         try:
             if key:
@@ -140,7 +142,7 @@ class Reception:
         intake.size += sum(len(value) for _, _, value in (*kept, *refused))
 
     def finish(self, intake: Intake, digest: str) -> Record:
-        """Let the job wait for its turn."""
+        """Let the job wait for its turn; raises NoJob if it was abandoned."""
         record = Record(
             *(intake.id, intake.owner, intake.output, intake.key, digest, tuple(intake.whose), intake.created)
         )
@@ -158,7 +160,8 @@ class Reception:
             set_aside=intake.refused,
             spool=intake.size,
         )
-        self.shelf.store.put(STATES, intake.id, waiting.text())
+        if not self.shelf.store.swap(STATES, intake.id, intake.state, waiting.text()):
+            raise NoJob  # given up meanwhile
         return record
 
     def abandon(self, intake: Intake) -> None:

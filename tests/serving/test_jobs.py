@@ -275,6 +275,15 @@ def test_a_key_whose_job_is_on_the_way_in_is_told_to_wait(reception):
     assert reception.known(ANNE, "k") is None
 
 
+def test_a_job_that_was_abandoned_while_it_was_finished_does_not_come_back(jobs, reception):
+    intake = reception.begin(ANNE, "analysis", "", 100)
+    reception.add(intake, [item(0)])
+    reception.abandon(intake)
+    with pytest.raises(NoJob):
+        reception.finish(intake, "digest")
+    assert jobs.open() == []
+
+
 def test_a_caller_has_so_many_unfinished_jobs_and_no_more(jobs, reception, submitted):
     first, _ = submitted(item(0)), submitted(item(0))
     with pytest.raises(TooManyJobs):

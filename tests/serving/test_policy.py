@@ -12,6 +12,8 @@ MATRIX = {
     #                 patient clinician researcher service admin
     "analyze": "ynn nyn --- yyy ---",
     "embed": "--- nyn --- yyy ---",
+    "read_job": "ynn nyn --- yyy ---",
+    "delete_job": "ynn nyn --- yyy ---",
     "read_status": "yyy yyy yyy yyy yyy",
     "read_schema": "yyy yyy yyy yyy yyy",
     "delete_subject": "ynn --- --- --- yyy",
