@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from api import accounts, cds, delivery, fhir, research, status, subjects, v1
+from api import accounts, cds, delivery, fhir, fhir_jobs, jobs, research, status, subjects, v1
 from api.openapi import Description
 from api.problems import invalid, problem
 
@@ -23,6 +23,8 @@ def build() -> FastAPI:
     app.include_router(status.router)
     app.include_router(research.router)
     app.include_router(delivery.router)
+    app.include_router(jobs.router)
+    app.include_router(fhir_jobs.router)
     app.include_router(fhir.router)
     app.include_router(cds.router)
     app.add_api_route("/openapi.json", Description(app).answer, include_in_schema=False)

@@ -17,6 +17,7 @@ DEFINITIONS = frozenset(  # what the FHIR and CDS Hooks faces can do; they say n
     }
 )
 WITHOUT_BODY = (
+    *("/v1/jobs/{id}", "/v1/jobs/{id}/result", "/fhir/jobs/{id}"),
     *("/schema.json", "/openapi.json", "/v1/status", "/livez", "/readyz", "/healthz"),
     "/v1/deliveries/{id}",
     *sorted(DEFINITIONS),
@@ -53,6 +54,7 @@ def doors(settings: Settings) -> Mapping[str, Door]:
         **dict.fromkeys(_SMALL, small),
         "/v1/recordings:deidentify": one,
         "/v1/embed": weeks,
+        "/v1/jobs": Door(settings.job_body_bytes, json_only=False, larger="send the items in several jobs"),
     }
 
 

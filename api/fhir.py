@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -12,7 +11,9 @@ from starlette.responses import Response
 
 from api.desk import Desk
 from api.fhir_analyze import Asked, analyzed
+from api.fhir_jobs import deferred, prefers_async
 from api.fhir_negotiation import NotNegotiable, check_accepted, check_sent
+from api.headers import idempotency_key
 from api.outcomes import FHIR_TYPE, written
 from api.problems import problem, problem_of
 from api.requests import FHIR_JSON
@@ -22,45 +23,68 @@ from serving.settings import Settings
 
 __all__ = ["DOCUMENTS", "router"]
 
-_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _RESOURCE = {
     "type": "object",
     "required": ["resourceType"],
     "properties": {"resourceType": {"type": "string"}},
 }
-_BODY = {"required": True, "content": {FHIR_JSON: {"schema": _RESOURCE}}}
+_EXAMPLE = {
+    "resourceType": "Observation",
+    "status": "final",
+    "code": {"text": "activity counts"},
+    "effectivePeriod": {
+        "start": "2026-03-02T18:30:00+01:00",
+        "_start": {
+            "extension": [
+                {
+                    "url": "http://hl7.org/fhir/StructureDefinition/tz-code",
+                    "valueCode": "Europe/Berlin",
+                }
+            ]
+        },
+    },
+    "valueSampledData": {
+        "origin": {"value": 0, "unit": "counts"},
+        "period": 60_000,
+        "dimensions": 1,
+        "data": "12 0 E 431",
+    },
+}
+_BODY = {"required": True, "content": {FHIR_JSON: {"schema": _RESOURCE, "example": _EXAMPLE}}}
 _ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"description": "The answer.", "content": {FHIR_JSON: {"schema": _RESOURCE}}}
 }
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {"description": why, "content": {FHIR_JSON: {"schema": _RESOURCE}}}
+    for status, why in ((404, "There is none."), (406, "Not acceptable."), (422, "An unknown parameter."))
+}
+_DEFERRED: dict[int | str, dict[str, Any]] = {202: {"description": "Content-Location will have the answer."}}
 
 router = APIRouter(prefix="/fhir", tags=["FHIR"])
 
 
-@router.post("/$analyze", responses=_ANSWER, openapi_extra={"requestBody": _BODY}, response_class=Response)
+@router.post(
+    "/$analyze",
+    responses={**_ANSWER, **_DEFERRED},
+    openapi_extra={"requestBody": _BODY},
+    response_class=Response,
+)
 async def analyze_observations(request: Request, at: Annotated[Desk, Depends(desk)]) -> Response:
     """Analyse one recording in FHIR R4.
 
-    Takes Parameters, a Bundle or a single Observation; answers with a Bundle.
+    Takes Parameters, a Bundle or a single Observation; answers with a Bundle, or, where
+    `Prefer: respond-async` is sent, with 202 and the address that will have it.
     """
     try:
         check_accepted(request.headers, request.query_params)
         check_sent(request.headers)
-        key = _key(request)
+        key = idempotency_key(request.headers)
     except NotNegotiable as refused:
         return problem_of(refused)
+    if prefers_async(request.headers):
+        return await deferred(at, Asked(await request.body(), key))
     made = await analyzed(at, Asked(await request.body(), key))
     return Response(made.body, made.status, dict(made.headers), media_type=FHIR_TYPE)
-
-
-def _key(request: Request) -> str:
-    """Return the Idempotency-Key, empty if there is none."""
-    given = request.headers.getlist("idempotency-key")
-    if not given:
-        return ""
-    if len(given) > 1 or not _KEY.fullmatch(given[0]):
-        detail = "expected one Idempotency-Key of 1 to 128 visible ASCII characters; send such a one"
-        raise NotNegotiable(422, "invalid_field", detail)
-    return given[0]
 
 
 def _metadata(settings: Settings) -> dict[str, Any]:
@@ -103,10 +127,14 @@ def _document(make: Callable[[Settings], dict[str, Any]]) -> Callable[..., Any]:
 
 
 for _path, (_title, _make) in DOCUMENTS.items():
-    router.add_api_route(_path, _document(_make), summary=_title, responses=_ANSWER, response_class=Response)
+    router.add_api_route(
+        _path, _document(_make), summary=_title, responses={**_ANSWER, **_REFUSED}, response_class=Response
+    )
 
 
-@router.get("/.well-known/smart-configuration", summary="Where systems get tokens")
+@router.get(
+    "/.well-known/smart-configuration", summary="Where systems get tokens", responses={404: _REFUSED[404]}
+)
 async def read_smart_configuration(at: Annotated[Desk, Depends(desk)]) -> Response:
     """Return it where the operator has said who gives tokens; 404 otherwise."""
     settings = at.settings

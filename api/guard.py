@@ -38,7 +38,17 @@ from serving.store import Store, answers
 from serving.sweeper import Sweeper
 from serving.telemetry import SafeguardTelemetry
 
-__all__ = ["CLOSED", "PUBLIC", "ROUTES", "Access", "Guard", "Safeguards", "current_access"]
+__all__ = [
+    "CLOSED",
+    "PUBLIC",
+    "ROUTES",
+    "Access",
+    "Guard",
+    "Safeguards",
+    "acting",
+    "current_access",
+    "event_of",
+]
 
 ROUTES: Mapping[tuple[str, str], Verb] = {
     ("POST", "/analyze"): Verb.ANALYZE,
@@ -62,6 +72,12 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("POST", "/v1/recordings:deidentify"): Verb.DEIDENTIFY,
     ("POST", "/v1/research-codes:resolve"): Verb.RESOLVE_CODE,
     ("GET", "/v1/deliveries/{id}"): Verb.DELIVER,
+    ("POST", "/v1/jobs"): Verb.ANALYZE,
+    ("GET", "/v1/jobs/{id}"): Verb.READ_JOB,
+    ("GET", "/v1/jobs/{id}/result"): Verb.READ_JOB,
+    ("DELETE", "/v1/jobs/{id}"): Verb.DELETE_JOB,
+    ("GET", "/fhir/jobs/{id}"): Verb.READ_JOB,
+    ("DELETE", "/fhir/jobs/{id}"): Verb.DELETE_JOB,
     ("GET", "/schema.json"): Verb.READ_SCHEMA,
     ("GET", "/openapi.json"): Verb.READ_SCHEMA,
 }
@@ -75,6 +91,8 @@ _ACTIONS = {
     Verb.READ_STATUS: Action.READ,
     Verb.READ_SCHEMA: Action.READ,
     Verb.DELETE_SUBJECT: Action.DELETE,
+    Verb.READ_JOB: Action.READ,
+    Verb.DELETE_JOB: Action.DELETE,
     Verb.EXPORT_SUBJECT: Action.READ,
     Verb.READ_DISCLOSURES: Action.READ,
     Verb.SEARCH_AUDIT: Action.READ,
@@ -230,6 +248,29 @@ _current: ContextVar[Access | None] = ContextVar("access", default=None)
 def current_access() -> Access | None:
     """Return the access that is being answered; None where nobody is asked who they are (development)."""
     return _current.get()
+
+
+@contextlib.contextmanager
+def acting(access: Access | None) -> Iterator[None]:
+    """Let what is done here be done for the caller of ``access``, outside of any request."""
+    token = _current.set(access)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def event_of(access: Access, outcome: Outcome, reason: str) -> AuditEvent:
+    """Return the record of one of several things that a request, or a job, does."""
+    event = AuditEvent(
+        action=_ACTIONS.get(access.verb, Action.EXECUTE),
+        verb=access.verb.value,
+        outcome=outcome,
+        reason=reason,
+        actor=_actor(access.caller, ""),
+        trace=f"{get_current_span().get_span_context().trace_id:032x}",
+    )
+    return _with(event, access, disclosed=outcome is Outcome.DONE)
 
 
 @dataclass

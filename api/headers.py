@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from starlette.datastructures import Headers
 
+from api.fhir_negotiation import NotNegotiable
 from preprocessing.recording import RecordingError, Refusal
 
-__all__ = ["BOOLEANS", "boolean", "given", "media_types", "one_of"]
+__all__ = ["BOOLEANS", "boolean", "given", "idempotency_key", "media_types", "one_of"]
 
 BOOLEANS = ("true", "false")
 _PREFIX = "x-pat-"
+_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def given(headers: Headers, known: Collection[str]) -> dict[str, str]:
@@ -34,6 +37,17 @@ def one_of(value: str, known: Sequence[str], name: str) -> str:
 def boolean(headers: dict[str, str], name: str) -> bool:
     """Return whether the header ``name`` is true; false if it is not there."""
     return one_of(headers.get(name, "false"), BOOLEANS, name) == "true"
+
+
+def idempotency_key(headers: Headers) -> str:
+    """Return the Idempotency-Key, empty if there is none; raises NotNegotiable."""
+    found = headers.getlist("idempotency-key")
+    if not found:
+        return ""
+    if len(found) > 1 or not _KEY.fullmatch(found[0]):
+        detail = "expected one Idempotency-Key of 1 to 128 visible ASCII characters; send such a one"
+        raise NotNegotiable(422, "invalid_field", detail)
+    return found[0]
 
 
 def media_types(headers: Headers) -> list[str]:

@@ -24,6 +24,7 @@ from serving.audit import AuditEvent
 from serving.care import HELD
 from serving.codes import RESEARCH_CODE
 from serving.deletion import Registry, VaultHolder
+from serving.job_shelf import JobHolder
 from serving.keys import MasterKeys
 from serving.outbox import Outbox
 from serving.repeats import ANSWERS
@@ -98,8 +99,8 @@ class Keeping:
 
 def registry(vault: Vault) -> Registry:
     """Return all that holds anything of a subject in ``vault``."""
-    plain = [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE, ANSWERS)]
-    return Registry(vault, [*plain, Outbox(vault)])
+    whole = [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE, ANSWERS)]
+    return Registry(vault, [*whole, JobHolder(vault), Outbox(vault)])
 
 
 def opened(settings: Settings) -> Keeping | None:

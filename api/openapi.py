@@ -162,6 +162,14 @@ _ANSWERS: Mapping[str, Mapping[str, Json]] = {
     "/v1/embed": {_JSON: _EMBEDDED, _OCTETS: _BINARY},
     "/v1/audit:search": {_JSON: {"type": "object"}, FHIR_JSON: _BUNDLE},
     "/fhir/$analyze": {FHIR_JSON: _BUNDLE},
+    "/fhir/jobs/{id}": {FHIR_JSON: _BUNDLE},
+    "/v1/jobs/{id}/result": {"application/x-ndjson": {"type": "string"}},
+}
+_ALSO: Mapping[str, Sequence[HTTPStatus]] = {
+    "/v1/jobs": (HTTPStatus.CONFLICT,),
+    "/v1/jobs/{id}/result": (HTTPStatus.CONFLICT, HTTPStatus.NOT_ACCEPTABLE),
+    "/fhir/$analyze": (HTTPStatus.CONFLICT,),
+    "/fhir/jobs/{id}": (HTTPStatus.INTERNAL_SERVER_ERROR,),
 }
 
 
@@ -204,8 +212,7 @@ def _open(found: Json) -> Json:
     """Describe what is open to everybody: a definition that FastAPI knows, or a probe."""
     if "get" not in found:
         return _probe()
-    answers = {status: made for status, made in found["get"]["responses"].items() if status < "400"}
-    return {**found["get"], "responses": answers, "security": []}
+    return {**found["get"], "security": []}
 
 
 def _probe() -> Json:
@@ -242,8 +249,10 @@ def _responses(path: str, found: Json) -> Json:
     answers = door.answers if door else _ANSWERS.get(path, {_JSON: {"type": "object"}})
     content = {kind: {"schema": schema} for kind, schema in answers.items()}
     refusals = [*_REFUSALS, *(_REFUSED_BODIES if takes_body or (door and door.body) else ())]
+    refusals += _ALSO.get(path, ())
+    answered = sorted(status for status in found.get("responses", {}) if status < "400") or ["200"]
     problem = {MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS.format(model="Problem")}}}
     if under_fhir(path):
         problem = {FHIR_JSON: {"schema": _OUTCOME}}
     refused = {str(int(code)): {"description": code.phrase, "content": problem} for code in refusals}
-    return {"200": {"description": "the answer", "content": content}, **refused}
+    return {**{status: {"description": "the answer", "content": content} for status in answered}, **refused}

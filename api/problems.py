@@ -22,6 +22,7 @@ from pat_runner.pipeline import RunnerUnavailable
 from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
 from preprocessing.recording import RecordingError, Refusal
 from serving.admission import Overloaded
+from serving.jobs import JobsFull, NoJob, StillReceiving, TooManyJobs
 from serving.keys import Unreadable
 from serving.outbox import NotTaken, OutboxFull
 from serving.policy import NotThere
@@ -50,6 +51,7 @@ _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the s
 )
 _TABLE = (
     *(RecordingError, BundleOptionsError, BundleTooLargeError, Overloaded, RunnerUnavailable),
+    *(NoJob, TooManyJobs, JobsFull, StillReceiving),
     *(NotThere, StoreUnavailable, Unreadable, TooOften, CountUnavailable, KeyReused, NotNegotiable),
     *(NoStore, NotTaken, OutboxFull),
 )
@@ -101,6 +103,14 @@ def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911, PLR0912  # o
             return problem(503, "store_unavailable", "what this needs cannot be read now; try again later")
         case NoStore():
             return problem(503, "no_store", str(error))
+        case NoJob():
+            return problem(404, "not_found", str(error))
+        case TooManyJobs():
+            return problem(429, "too_many_jobs", str(error))
+        case JobsFull():
+            return problem(503, "jobs_full", str(error))
+        case StillReceiving():
+            return problem(409, "still_receiving", str(error))
         case TooOften():
             many = problem(429, "too_many_requests", str(error))
             many.headers.update(error.verdict.headers())

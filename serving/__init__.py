@@ -20,6 +20,7 @@ routes     which route a path with a random id in it means
 codes      random names of subjects for research, and the way back
 care       who cares for whom, and emergencies
 audit      the audit trail, on disk before any disclosure; audit_check reads it
+jobs       work that a caller leaves and comes back for; job_shelf keeps it, job_state counts it
 keys       a key per subject, wrapped by master keys
 leases     which of several processes does a piece of work
 state      where the trail and the store are, and under which keys
@@ -28,6 +29,9 @@ rates      how often one address, caller, tenant may ask; shared_rates counts fo
 repeats    the same answer to the same request: the first issue of a result, the answer to a key
 redis_address  where a Redis is, and as whom the service comes
 breaker    leaves alone for a while what fails again and again
+outbound   asks other services over HTTP; web_address says where one may be
+fhir_push  hands transactions to a FHIR server, each once in effect; smart gets the tokens for it
+outbox     what is to be delivered, until it is or cannot be; courier delivers it
 """
 
 __all__ = [
@@ -39,14 +43,21 @@ __all__ = [
     "care",
     "codes",
     "cores",
+    "courier",
     "edges",
+    "fhir_push",
     "firebase_tokens",
     "hardening",
+    "job_shelf",
+    "job_state",
+    "jobs",
     "json_shape",
     "keys",
     "leases",
     "limits",
     "logs",
+    "outbound",
+    "outbox",
     "policy",
     "protocol",
     "rates",
@@ -58,6 +69,7 @@ __all__ = [
     "settings",
     "shared_rates",
     "signing_keys",
+    "smart",
     "spans",
     "start",
     "state",
@@ -65,4 +77,5 @@ __all__ = [
     "system_tokens",
     "telemetry",
     "tls",
+    "web_address",
 ]

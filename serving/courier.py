@@ -27,6 +27,7 @@ __all__ = ["Courier", "Route", "Trail"]
 
 _LEASE = "outbox"
 _POLL_SECONDS = 1.0
+_LOOKING_SHARE = 10  # a tenth of the time, at most, goes into looking what is due
 _SETTLE_SECONDS = 30.0  # that an entry rests whose last try may yet be committed
 _FAILING_SECONDS = 1_800.0  # that the server counts as failing after it last did, unless it is seen to work
 log = logging.getLogger("pat.outbox")
@@ -57,6 +58,7 @@ class Courier:
 
     def __init__(self, route: Route, telemetry: DeliveryTelemetry) -> None:
         self._route, self._telemetry = route, telemetry
+        self._pause = route.poll_seconds
         self._rests_until = 0.0  # by the monotonic clock, while the breaker is open
         self._lease: Lease | None = None
         self._renews_at = 0.0  # by the monotonic clock
@@ -89,7 +91,7 @@ class Courier:
         try:
             while True:
                 await self._round()
-                await asyncio.sleep(self._route.poll_seconds)
+                await asyncio.sleep(self._pause)
         finally:
             with contextlib.suppress(StoreUnavailable):
                 if self._lease is not None:
@@ -109,7 +111,10 @@ class Courier:
     async def _deliver_due(self) -> None:
         if time.monotonic() >= self._renews_at and not self._holds():
             return
-        for ticket in self._route.outbox.due():
+        began = time.monotonic()
+        due = self._route.outbox.due()
+        self._pause = max(self._route.poll_seconds, _LOOKING_SHARE * (time.monotonic() - began))
+        for ticket in due:
             if not self._holds() or not await self._went_on(ticket):
                 break
         self._telemetry.has(**self._route.outbox.counts())

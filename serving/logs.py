@@ -17,7 +17,7 @@ __all__ = ["ValueFreeFormatter", "protect"]
 
 _OURS = "pat"
 _ACCESS = re.compile(
-    r"\(scheme=(\w+),method=(\w+),path=([\w/:.\-$]{1,200}),.*\(status=(\d{3}),.*?\) ([\d.]+)ms"
+    r"\(scheme=(\w+),method=(\w+),path=([\w/:.\-${}]{1,200}),.*\(status=(\d{3}),.*?\) ([\d.]+)ms"
 )
 _EXCEPTION = re.compile(r"Exception on (\S{1,200}) \[(\w+)\]")
 _PLAIN_LOGGERS = ("bentoml", "uvicorn.error", "uvicorn", "circus", "kantoku")

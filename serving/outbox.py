@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import logging
-import random
+import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -39,6 +39,7 @@ _STATE, _FAILING = "outbox-state", "failing"
 _WRITING_SECONDS = 600.0  # after which a ticket without a Bundle is one that a crash left
 _FIRST_SECONDS, _LONGEST_SECONDS = 5.0, 900.0  # between tries
 _GIVE_UP_SECONDS = 7 * 86_400.0
+_JITTER = secrets.SystemRandom()
 _NOT_TAKEN = {
     "no_fhir_server": "this service delivers nowhere; leave deliver out, or have PAT_FHIR_SERVER_URL set",
     "forbidden": "your role does not include having results delivered; leave deliver out",
@@ -164,8 +165,17 @@ class Outbox:
         if len(self._vault.names(self._own, State.WAITING.room)) >= MOST_WAITING:
             raise OutboxFull
         now, at = self._clock(), parcel.subject
-        whose = (at.tenant, at.pseudonym, parcel.uid)
-        ticket = Ticket(_new_name(), *whose, parcel.records, parcel.trace, accepted=now, since=now, due=now)
+        ticket = Ticket(
+            name=_new_name(),
+            tenant=at.tenant,
+            subject=at.pseudonym,
+            uid=parcel.uid,
+            records=parcel.records,
+            trace=parcel.trace,
+            accepted=now,
+            since=now,
+            due=now,
+        )
         self._write(ticket)
         self._vault.put(at, BUNDLES, ticket.name, parcel.bundle)
         return ticket.name
@@ -226,7 +236,7 @@ class Outbox:
     def postponed(self, ticket: Ticket, reason: str, status: int = 0, least_seconds: float = 0) -> Ticket:
         """Write down why a try failed, and when the next is."""
         wait = min(_FIRST_SECONDS * 2 ** min(ticket.attempts - 1, 10), _LONGEST_SECONDS)
-        wait = max(least_seconds, wait) * random.uniform(1, 1.5)  # noqa: S311  # so that not all come at once
+        wait = max(least_seconds, wait) * _JITTER.uniform(1, 1.5)  # so that not all come at once
         later = replace(ticket, due=self._clock() + wait, reason=reason, status=status, codes=())
         self._write(later)
         return later
@@ -243,8 +253,9 @@ class Outbox:
 
     def dead(self, ticket: Ticket, reason: str, status: int = 0, codes: tuple[str, ...] = ()) -> Ticket:
         """Write down that the server will not take the Bundle; it is kept for who looks into it."""
-        ended = {"state": State.DEAD, "ended": self._clock()}
-        letter = replace(ticket, **ended, reason=reason, status=status, codes=codes)
+        letter = replace(
+            ticket, state=State.DEAD, ended=self._clock(), reason=reason, status=status, codes=codes
+        )
         self._write(letter)
         self._vault.delete(self._own, State.WAITING.room, ticket.name)
         return letter

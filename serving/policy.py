@@ -42,6 +42,8 @@ class Verb(StrEnum):
 
     ANALYZE = "analyze"
     EMBED = "embed"
+    READ_JOB = "read_job"
+    DELETE_JOB = "delete_job"
     READ_STATUS = "read_status"
     READ_SCHEMA = "read_schema"
     DELETE_SUBJECT = "delete_subject"
@@ -77,10 +79,17 @@ class Relation(StrEnum):
 
 
 _EVERYBODY = dict.fromkeys(Role, Scope.ANY)
+_OF_JOBS = {  # of whom a job may tell; the job is its owner's alone
+    Role.PATIENT: Scope.OWN,
+    Role.CLINICIAN: Scope.CARE,
+    Role.SERVICE: Scope.TENANT,
+}
 
 POLICY: Mapping[Verb, Mapping[Role, Scope]] = {
     Verb.ANALYZE: {Role.PATIENT: Scope.OWN, Role.CLINICIAN: Scope.CARE, Role.SERVICE: Scope.TENANT},
     Verb.EMBED: {Role.CLINICIAN: Scope.CARE, Role.SERVICE: Scope.TENANT},
+    Verb.READ_JOB: _OF_JOBS,
+    Verb.DELETE_JOB: _OF_JOBS,
     Verb.READ_STATUS: _EVERYBODY,
     Verb.READ_SCHEMA: _EVERYBODY,
     Verb.DELETE_SUBJECT: {Role.PATIENT: Scope.OWN, Role.ADMIN: Scope.TENANT},

@@ -16,7 +16,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from serving.breaker import Breaker, BreakerOpen
@@ -111,6 +111,13 @@ class RedisStore:
         with self._answering():
             self._redis.hset(_key(room), name, _ending(expires) + value)
 
+    def put_all(self, room: str, values: Mapping[str, bytes], expires: float | None = None) -> None:
+        """Write all in one command."""
+        if values:
+            with self._answering():
+                written: Any = {name: _ending(expires) + value for name, value in values.items()}
+                self._redis.hset(_key(room), mapping=written)
+
     def add(self, room: str, name: str, value: bytes, expires: float | None = None) -> bool:
         """Write if nothing is there that has not expired."""
         with self._answering():
@@ -133,6 +140,13 @@ class RedisStore:
         with self._answering():
             self._rest = True
             return bool(self._redis.hdel(_key(room), name))
+
+    def drop(self, room: str) -> int:
+        """Remove all that is in ``room``, in steps, as ``delete`` does."""
+        self._rest, gone = True, 0
+        while some := self._swept(_key(room).encode(), _NEVER + 1):
+            gone += some
+        return gone
 
     def names(self, room: str, prefix: str = "") -> list[str]:
         """Return the names in ``room`` that begin with ``prefix``; reads the room in steps.
@@ -158,11 +172,12 @@ class RedisStore:
         with self._answering():
             return list(self._redis.scan_iter(match=f"{PREFIX}:*"))
 
-    def _swept(self, room: bytes) -> int:
+    def _swept(self, room: bytes, now: int | None = None) -> int:
+        """Remove from ``room`` what has ended by ``now``."""
         cursor, swept = b"0", 0
         while True:
             with self._answering():
-                step: Any = self._sweep([room], [cursor, _STEP, _now()])
+                step: Any = self._sweep([room], [cursor, _STEP, _now() if now is None else now])
             cursor = step[0]
             swept += int(step[1])
             if cursor == b"0":

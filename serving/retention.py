@@ -4,9 +4,10 @@ audit trail                 AUDIT_DAYS, as 45 CFR 164.316(b)(2)(i) asks, by whol
 reasons of emergencies      as long
 relations of care           until they are ended, or the subject is deleted
 emergencies                 for the time they were declared for
+jobs                        what came in until they have ended, results 24 hours longer (job_shelf.py)
 results to be delivered     until they are; those that cannot be, DEAD_LETTER_DAYS from when that is known
 deliveries that were made   that they were, for DELIVERED_HOURS; of what was delivered nothing
-other recordings, results   not at all
+recordings, results         not at all elsewhere
 """
 
 from __future__ import annotations

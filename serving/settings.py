@@ -71,6 +71,8 @@ class Settings:
     json_body_bytes: int = 2_000_000
     raw_body_bytes: int = 16_000_000
     embed_body_bytes: int = 10_321_920  # 256 weeks of float32
+    job_body_bytes: int = 64_000_000
+    jobs_bytes: int = 1_000_000_000  # kept of all jobs together, what came in and what came out
     body_seconds: int = 30  # for a whole body to arrive
     tls_certificate_file: str = ""  # PEM, with the chain; empty: plain HTTP, on loopback
     tls_key_file: str = ""

@@ -34,6 +34,7 @@ SCOPES = (  # what a transaction of results creates, and the search by which it 
 )
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_SECONDS = 240  # SMART allows five minutes
+_SKEW_SECONDS = 10
 _EARLY_SECONDS = 30.0  # before a token expires it is no longer used
 _LIFE_SECONDS = 300.0  # of a token that does not say
 _LONGEST_SECONDS = 3_600.0
@@ -91,7 +92,7 @@ class ClientKey:
             "iss": self.client_id,
             "sub": self.client_id,
             "aud": audience,
-            "iat": now,
+            "iat": now - _SKEW_SECONDS,  # for a server whose clock is behind
             "exp": now + _ASSERTION_SECONDS,
             "jti": secrets.token_urlsafe(32),
         }

@@ -16,7 +16,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,10 @@ class Store(Protocol):
         """Write, whether or not it is there."""
         ...
 
+    def put_all(self, room: str, values: Mapping[str, bytes], expires: float | None = None) -> None:
+        """Write all of ``values`` by name, or none."""
+        ...
+
     def add(self, room: str, name: str, value: bytes, expires: float | None = None) -> bool:
         """Write if nothing is there; say whether it was written."""
         ...
@@ -59,6 +63,10 @@ class Store(Protocol):
 
     def delete(self, room: str, name: str) -> bool:
         """Remove; say whether it was there."""
+        ...
+
+    def drop(self, room: str) -> int:
+        """Remove all that is in ``room``; say how much."""
         ...
 
     def names(self, room: str, prefix: str = "") -> list[str]:
@@ -106,6 +114,18 @@ class SqliteStore:
         with self._connection() as at:
             at.execute("replace into items values (?, ?, ?, ?)", (room, name, value, expires))
 
+    def put_all(self, room: str, values: Mapping[str, bytes], expires: float | None = None) -> None:
+        """Write all in one transaction."""
+        with self._connection() as at:
+            at.execute("begin immediate")
+            try:
+                rows = [(room, name, value, expires) for name, value in values.items()]
+                at.executemany("replace into items values (?, ?, ?, ?)", rows)
+            except BaseException:
+                at.execute("rollback")
+                raise
+            at.execute("commit")
+
     def add(self, room: str, name: str, value: bytes, expires: float | None = None) -> bool:
         """Write if nothing is there that has not expired."""
         with self._connection() as at:
@@ -140,6 +160,13 @@ class SqliteStore:
         with self._connection() as at:
             gone = at.execute("delete from items where room = ? and name = ?", (room, name)).rowcount > 0
             at.execute("pragma wal_checkpoint(truncate)")  # left to the next deletion while others read
+        return gone
+
+    def drop(self, room: str) -> int:
+        """Remove all that is in ``room``, as ``delete`` does."""
+        with self._connection() as at:
+            gone = at.execute("delete from items where room = ?", (room,)).rowcount
+            at.execute("pragma wal_checkpoint(truncate)")
         return gone
 
     def names(self, room: str, prefix: str = "") -> list[str]:
@@ -217,10 +244,23 @@ class Vault:
         key = self._wrapper.unwrap(Wrapped.of(wrapped))
         return unseal(key, sealed, Place(at.tenant, at.pseudonym, purpose, name))
 
-    def add(self, at: Subject, purpose: str, name: str, value: bytes) -> bool:
+    def put_all(
+        self, purpose: str, values: Sequence[tuple[Subject, str, bytes]], expires: float | None = None
+    ) -> None:
+        """Seal and keep values of several subjects, each with its name; all of them or none."""
+        keys = {at.pseudonym: self._key(_KEYS, at.pseudonym) for at, _, _ in values}
+        sealed = {
+            f"{at.pseudonym}/{name}": seal(
+                keys[at.pseudonym], value, Place(at.tenant, at.pseudonym, purpose, name)
+            )
+            for at, name, value in values
+        }
+        self._store.put_all(purpose, sealed, expires)
+
+    def add(self, at: Subject, purpose: str, name: str, value: bytes, expires: float | None = None) -> bool:
         """Seal and keep ``value`` if nothing is there; say whether it was kept."""
         sealed = seal(self._key(_KEYS, at.pseudonym), value, Place(at.tenant, at.pseudonym, purpose, name))
-        return self._store.add(purpose, f"{at.pseudonym}/{name}", sealed)
+        return self._store.add(purpose, f"{at.pseudonym}/{name}", sealed, expires)
 
     def having(self, tenant: str, purpose: str, name: str) -> list[Subject]:
         """Return the subjects of ``tenant`` with a value called ``name``, which no other tenant may use."""

@@ -14,6 +14,7 @@ from serving.rates import CountUnavailable, Rates
 from serving.routes import new_id
 from serving.store import StoreUnavailable
 from serving.telemetry import SafeguardTelemetry
+from tests.e2e.guarded import NOBODY_S
 
 SECRET = "an embedding"
 CALLERS = {role.value: Caller(f"u-{role}", "clinic", frozenset({role}), "me", 5, "t" * 16) for role in Role}
@@ -95,7 +96,7 @@ def ask(app, trail):
         headers = {"Authorization": f"Bearer {who}"} if who else {}
         transport = httpx.ASGITransport(guard, raise_app_exceptions=False, client=("10.0.0.7", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.request(method, path, headers=headers)
+            return await client.request(method, path.replace("{id}", "A" * 22), headers=headers)
 
     return ask
 
@@ -172,6 +173,8 @@ async def test_a_role_without_the_verb_is_refused(ask, trail, role, route):
     may = {
         Verb.ANALYZE: {Role.PATIENT, Role.CLINICIAN, Role.SERVICE},
         Verb.EMBED: {Role.CLINICIAN, Role.SERVICE},
+        Verb.READ_JOB: {Role.PATIENT, Role.CLINICIAN, Role.SERVICE},
+        Verb.DELETE_JOB: {Role.PATIENT, Role.CLINICIAN, Role.SERVICE},
         Verb.READ_SCHEMA: set(Role),
         Verb.DELETE_SUBJECT: {Role.PATIENT, Role.ADMIN},
         Verb.EXPORT_SUBJECT: {Role.PATIENT, Role.CLINICIAN},
@@ -182,8 +185,9 @@ async def test_a_role_without_the_verb_is_refused(ask, trail, role, route):
         Verb.READ_STATUS: set(Role),
         Verb.DEIDENTIFY: {Role.CLINICIAN, Role.RESEARCHER, Role.SERVICE},
         Verb.RESOLVE_CODE: {Role.ADMIN},
+        Verb.DELIVER: {Role.CLINICIAN, Role.SERVICE},
     }
-    answer = await ask(route[1], who=role.value, method=route[0])
+    answer = await ask(route[1].replace("{id}", NOBODY_S), who=role.value, method=route[0])
     assert answer.status_code == (200 if role in may[ROUTES[route]] else 403)
     assert len(trail.events) == 1
     assert trail.events[0].reason == ("http_200" if answer.status_code == 200 else "no_role")
@@ -207,7 +211,7 @@ async def test_what_cannot_be_taken_back_is_refused_unless_the_sign_in_still_hol
     transport = httpx.ASGITransport(guard)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         headers = {"Authorization": f"Bearer {role}"}
-        answer = await client.request(route[0], route[1], headers=headers)
+        answer = await client.request(route[0], route[1].replace("{id}", NOBODY_S), headers=headers)
         read = await client.get("/schema.json", headers=headers)
     assert (answer.status_code, read.status_code) == (status, 200)
     assert SECRET not in answer.text

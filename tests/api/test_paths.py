@@ -10,7 +10,7 @@ from api import paths
 from api.guard import CLOSED, PUBLIC, ROUTES
 from api.paths import NOWHERE, AskedPaths, KnownPaths, door_of
 from serving.routes import Paths, new_id
-from tests.security.samples import path_of
+from tests.e2e.guarded import NOBODY_S
 
 pytestmark = pytest.mark.security
 
@@ -43,9 +43,9 @@ async def asked(path, kind="http"):
     await KnownPaths(nothing, namespace="n", skip_paths=[])({**scope, "headers": []}, None, None)
 
 
-@pytest.mark.parametrize("path", sorted(PUBLIC | CLOSED | {path for _, path in ROUTES}))
+@pytest.mark.parametrize("path", sorted(PUBLIC | CLOSED | {path for _, path in ROUTES if "{" not in path}))
 async def test_a_path_that_there_is_passes(heard, path):
-    await asked(path_of(path))
+    await asked(path.replace("{id}", NOBODY_S))
     assert heard[0]["path"] == path
 
 

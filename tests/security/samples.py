@@ -1,6 +1,6 @@
 """One good request for every route, with and without a subject; a route that is not here fails a test.
 
-What names a code or an id names one of nobody, and is answered with 404.
+What names a code, a job or a delivery names one of nobody, and is answered with 404.
 """
 
 from __future__ import annotations
@@ -21,6 +21,15 @@ ZONE = {"url": "http://hl7.org/fhir/StructureDefinition/tz-code", "valueCode": "
 READY = {"X-PAT-Standardized": "true", "X-PAT-Minutes": "18"}
 REASON = "found unconscious at home"
 Request = dict[str, Any]  # options of httpx
+
+
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+def _lines(subject: str = "") -> Request:
+    """A job of one recording."""
+    named = {"subject": subject} if subject else {}
+    return {"content": json.dumps({**RECORDING, **named}).encode() + b"\n", "headers": NDJSON}
 
 
 def _raw(**headers: str) -> Request:
@@ -66,6 +75,12 @@ WITHOUT_SUBJECT: Mapping[tuple[str, str], Request] = {
     ("GET", "/v1/status"): {},
     ("GET", "/v1/deliveries/{id}"): {},  # of nobody
     ("POST", "/v1/research-codes:resolve"): {"json": {"project": "sleep", "code": "0" * 32}},  # of nobody
+    ("POST", "/v1/jobs"): _lines(),
+    ("GET", "/v1/jobs/{id}"): {},
+    ("GET", "/v1/jobs/{id}/result"): {},
+    ("DELETE", "/v1/jobs/{id}"): {},
+    ("GET", "/fhir/jobs/{id}"): {},
+    ("DELETE", "/fhir/jobs/{id}"): {},
     ("GET", "/schema.json"): {},
     ("GET", "/openapi.json"): {},
 }
@@ -84,15 +99,6 @@ OF_A_SUBJECT: Mapping[tuple[str, str], Callable[[str], Request]] = {
     ("POST", "/v1/care:end"): lambda subject: {"json": {"subject": subject, "uid": "user-7"}},
     ("POST", "/v1/emergencies"): lambda subject: {"json": {"subject": subject, "reason": REASON}},
 }
-
-
-OF_NOBODY = frozenset({("POST", "/v1/research-codes:resolve"), ("GET", "/v1/deliveries/{id}")})
-NOBODYS_ID = "A" * 22
-
-
-def path_of(path: str) -> str:
-    """A path with an id in the place of the template's."""
-    return path.replace("{id}", NOBODYS_ID)
 
 
 def good(route: tuple[str, str], subject: str = "") -> Request:

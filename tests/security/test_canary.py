@@ -25,7 +25,8 @@ from tests.security.samples import RECORDING
 from tests.shared import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.security]
-SETTINGS = {**UNLIMITED, "PAT_TIMEOUT_SECONDS": "8"}
+NOBODY = "http://127.0.0.1:9/fhir"  # so that results wait
+SETTINGS = {**UNLIMITED, "PAT_TIMEOUT_SECONDS": "8", "PAT_FHIR_SERVER_URL": NOBODY}
 
 
 @pytest.mark.parametrize("name", forms("x" * 9))

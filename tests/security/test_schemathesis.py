@@ -18,8 +18,16 @@ CASES, EXAMPLES = 5_000, 5  # wanted in all; of each operation and caller, besid
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 CHECKS += ",response_headers_conformance,negative_data_rejection"
 CONFIG = """
+hooks = "hooks.py"
 [checks.negative_data_rejection]
 expected-statuses = [400, 401, 403, 404, 406, 413, 415, 422]
+"""
+HOOKS = """
+import schemathesis
+
+@schemathesis.serializer("application/x-ndjson")
+def as_it_is(context, value):
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
 """
 CALLERS = ("nobody", *(role.value for role in Role))
 
@@ -32,6 +40,7 @@ def reports(asked, tmp_path_factory):
     folder, before = tmp_path_factory.mktemp("schemathesis"), len(asked.events())
     (folder / "openapi.json").write_text(json.dumps(Description(build()).document))
     (folder / "schemathesis.toml").write_text(CONFIG)
+    (folder / "hooks.py").write_text(HOOKS)
     found = {name: ran(folder, asked.served.url, name) for name in CALLERS}
     assert len(asked.events()) - before >= CASES
     assert asked.report().faults == []

@@ -133,8 +133,8 @@ def test_what_cannot_be_recorded_is_not_sent_and_waits_as_before(vault, outbox, 
     trail.down = True
     name = accept(vault, outbox)
     with courier(told.url, outbox, trail, leases):
-        until(lambda: len(told.asked) > 2)
-        assert (told.kept, outbox.ticket(name).attempts) == ([], 0)
+        until(lambda: len(told.asked) > 2 and outbox.ticket(name).attempts == 0)  # 1 while it is tried
+        assert told.kept == []
         trail.down = False
         ended(outbox, name)
     assert len(told.kept) == 1
@@ -206,7 +206,6 @@ def test_a_deleted_subject_is_delivered_no_more(vault, outbox, trail, leases, to
         Registry(vault, [outbox]).delete(vault.subject("clinic", "anna"))
         until(lambda: len(told.asked) == 1 and outbox.ticket(name) is None)
         ended(outbox, accept(vault, outbox, "of-bert", "bert"))
-        time.sleep(1.5)
     assert len(told.kept) == 1
 
 
@@ -256,6 +255,18 @@ def test_two_processes_deliver_each_entry_once_and_one_goes_on_when_the_other_en
     assert [reason for reason, _, _ in trail.said].count("sending") == 12
 
 
+def test_who_loses_the_lease_stops_and_goes_on_when_it_is_free_again(vault, outbox, trail, leases, told):
+    with courier(told.url, outbox, trail, leases):
+        ended(outbox, accept(vault, outbox))
+        leases.store.delete("leases", "outbox")
+        other = until(lambda: leases.take("outbox"))
+        name = accept(vault, outbox, "later")
+        time.sleep(0.3)
+        assert outbox.ticket(name).attempts == 0
+        other.release()
+        ended(outbox, name)
+
+
 def test_a_store_that_does_not_answer_for_a_while_ends_nothing(
     vault,
     outbox,
@@ -297,7 +308,7 @@ def test_it_ends_at_once_though_the_server_hangs(vault, outbox, trail, leases, t
 
 
 @pytest.mark.parametrize(
-    ("mode", "argument"), [("latency", 2), ("slow", 0.05), ("blackhole", 0), ("reset", 0), ("refuse", 0)]
+    ("mode", "argument"), [("latency", 1), ("slow", 0.05), ("blackhole", 0), ("reset", 0), ("refuse", 0)]
 )
 def test_a_fault_on_the_way_delays_a_delivery_and_neither_loses_nor_repeats_it(
     vault,
@@ -309,7 +320,7 @@ def test_a_fault_on_the_way_delays_a_delivery_and_neither_loses_nor_repeats_it(
     mode,
     argument,
 ):
-    with fault_proxy(real) as proxy, courier(proxy.url, outbox, trail, leases, seconds=1.0, settle=0.5):
+    with fault_proxy(real) as proxy, courier(proxy.url, outbox, trail, leases, seconds=0.6, settle=0.3):
         ended(outbox, accept(vault, outbox, f"before-{mode}"))
         proxy.set(mode, argument)
         name = accept(vault, outbox, f"during-{mode}")
@@ -322,9 +333,11 @@ def test_a_fault_on_the_way_delays_a_delivery_and_neither_loses_nor_repeats_it(
         assert len(reports(real, f"{when}-{mode}")) == 1
 
 
-def test_an_answer_lost_after_the_commit_is_made_up_for_by_looking(vault, outbox, trail, leases, real):
+def test_an_answer_lost_after_the_commit_is_made_up_for_by_looking(
+    vault, outbox, trail, leases, real, no_backoff
+):
     with fault_proxy(real) as proxy, courier(proxy.url, outbox, trail, leases):
-        proxy.set("latency", 0.7)
+        proxy.set("latency", 0.4)
         name = accept(vault, outbox, "lost")
         until(lambda: reports(real, "lost"))
         proxy.set("reset")

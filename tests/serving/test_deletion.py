@@ -5,10 +5,12 @@ import shutil
 
 import pytest
 
+from api.keeping import registry as registry_of
 from serving.care import HELD, Care, Emergency
 from serving.codes import RESEARCH_CODE, Codes
 from serving.deletion import Registry, VaultHolder
 from serving.keys import MasterKeys, Unreadable, new_line
+from serving.outbox import Outbox, Parcel
 from serving.policy import Relation
 from serving.settings import Settings
 from serving.state import keys_file, open_vault, store_file
@@ -111,6 +113,16 @@ def test_a_research_code_of_a_copy_does_not_open_with_the_key_gone(vault, regist
         codes.subject("clinic", "sleep-study", code)
     assert registry.delete(at).items["research-code"] == 1
     assert codes.code("clinic", "sleep-study", "anna") != code
+
+
+def test_results_that_wait_for_a_fhir_server_go_with_their_subject(vault):
+    outbox = Outbox(vault)
+    anna, bert = (vault.subject("clinic", subject) for subject in ("anna", "bert"))
+    names = [outbox.accept(Parcel(b"{}", at, "user-7", 1)) for at in (anna, bert)]
+    done = registry_of(vault).delete(anna)
+    assert (done.items["outbox"], done.shredded) == (1, True)
+    assert outbox.ticket(names[0]) is None
+    assert [ticket.name for ticket in outbox.due()] == [names[1]]
 
 
 def test_every_purpose_of_the_vault_is_in_the_registry():

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import httpx
 import pytest
@@ -76,7 +78,7 @@ async def test_a_bundle_that_the_server_refuses_is_refused_with_its_codes_alone(
 async def test_an_answer_that_is_lost_after_the_server_committed_does_not_send_again(real):
     with fault_proxy(real) as proxy:
         async with pushing(proxy.url, seconds=20) as server:
-            proxy.set("latency", 1)
+            proxy.set("latency", 0.4)
             delivering = asyncio.create_task(server.deliver(transaction("lost-answer")))
             while not await asyncio.to_thread(reports, real, "lost-answer"):  # noqa: ASYNC110  # nobody else knows
                 await asyncio.sleep(0.02)
@@ -95,7 +97,7 @@ async def test_an_answer_that_is_lost_after_the_server_committed_does_not_send_a
         ("latency", 5, "timeout"),
         ("slow", 0.2, "timeout"),
         ("blackhole", 0, "timeout"),
-        ("reset", 0, "broken_off"),
+        ("reset", 0, "unreachable"),
         ("refuse", 0, "unreachable"),
     ],
 )
@@ -165,6 +167,16 @@ async def test_what_the_server_will_never_take_is_refused_and_no_text_of_it_is_k
     assert refused.value.status == status
     assert refused.value.reason == ("search_refused" if method == "GET" else "send_refused")
     assert refused.value.codes == ("invariant", "value")
+
+
+async def test_a_time_to_come_back_at_is_kept_as_well(told):
+    for ahead, least, most in ((90, 80, 90), (-90, 0, 0), (10**6, 3600, 3600)):
+        at = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
+        told.told["GET"].append(outcome(503, **{"Retry-After": at}))
+        async with pushing(told.url) as server:
+            with pytest.raises(Unavailable) as failed:
+                await server.deliver(transaction())
+        assert least <= failed.value.wait_seconds <= most
 
 
 async def test_an_outcome_that_is_none_has_no_codes(told):

@@ -9,10 +9,13 @@ from serving import outbox as module
 from serving.deletion import Registry
 from serving.keys import MasterKeys, Unreadable, new_line
 from serving.outbox import BUNDLES, Outbox, OutboxFull, Parcel, State
+from serving.redis_store import RedisStore
 from serving.retention import DEAD_LETTER_DAYS, DELIVERED_HOURS
 from serving.settings import Settings
 from serving.state import open_vault, store_file
+from serving.store import Vault
 from tests.doubles.bundles import transaction
+from tests.redis_server import redis_server
 
 pytestmark = [pytest.mark.fhir, pytest.mark.security]
 
@@ -236,3 +239,22 @@ def test_all_processes_hear_that_the_server_fails_for_a_while_or_until_it_works(
     clock.now -= 100
     outbox.fails(60)
     assert not outbox.failing
+
+
+def test_several_instances_share_an_outbox_on_redis(tmp_path):
+    keys = tmp_path / "master.keys"
+    keys.write_text(new_line("one"))
+    keys.chmod(0o400)
+    with redis_server("store") as server:
+        own, other = (Vault(RedisStore(server.address), MasterKeys.read(keys)) for _ in range(2))
+        first, second = Outbox(own), Outbox(other)
+        names = [first.accept(parcel(own, name=name)) for name in ("a", "b", "c")]
+        tried = second.claimed(second.ticket(names[0]), 60)
+        assert [ticket.name for ticket in first.due()] == names[1:]
+        second.delivered(tried)
+        second.dead(second.ticket(names[1]), "send_refused", 422)
+        assert first.counts() == {"waiting": 1, "dead": 1}
+        assert first.replayed(names[1])
+        assert first.bundle(first.ticket(names[2])) == transaction("c")
+        assert first.delete(own.subject("clinic", "anna")) == 3
+        assert (second.due(), second.ticket(names[0])) == ([], None)

@@ -12,6 +12,8 @@ MATRIX = {
     #                 patient clinician researcher service admin
     "analyze": "ynn nyn --- yyy ---",
     "embed": "--- nyn --- yyy ---",
+    "read_job": "ynn nyn --- yyy ---",
+    "delete_job": "ynn nyn --- yyy ---",
     "read_status": "yyy yyy yyy yyy yyy",
     "read_schema": "yyy yyy yyy yyy yyy",
     "delete_subject": "ynn --- --- --- yyy",
@@ -22,6 +24,7 @@ MATRIX = {
     "break_glass": "--- yyy --- --- ---",
     "deidentify": "--- nyn nnn yyy ---",
     "resolve_code": "--- --- --- --- yyy",
+    "deliver": "--- nyn --- yyy ---",
 }
 SUBJECTS = {"own": ("me", Relation.NONE), "cared for": ("p1", Relation.CARE), "other": ("p2", Relation.NONE)}
 ROLES = (Role.PATIENT, Role.CLINICIAN, Role.RESEARCHER, Role.SERVICE, Role.ADMIN)
@@ -93,8 +96,9 @@ def test_an_emergency_is_allowed_and_marked():
     assert not decide(caller(Role.PATIENT), Verb.ANALYZE, "p2", Relation.EMERGENCY).allowed
 
 
-def test_an_emergency_opens_nothing_for_research():
-    made = decide(caller(Role.CLINICIAN), Verb.DEIDENTIFY, "p2", Relation.EMERGENCY)
+@pytest.mark.parametrize("verb", [Verb.DEIDENTIFY, Verb.DELIVER])
+def test_an_emergency_opens_nothing_for_research_and_nothing_for_the_record(verb):
+    made = decide(caller(Role.CLINICIAN), verb, "p2", Relation.EMERGENCY)
     assert (made.allowed, made.hidden, made.emergency) == (False, True, False)
 
 

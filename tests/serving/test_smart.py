@@ -119,6 +119,7 @@ async def test_an_assertion_is_taken_once_and_for_its_audience_alone(tmp_path, a
     claims = jwt.decode(made.assertion(server.url), options={"verify_signature": False})
     assert claims["aud"] == server.url
     assert 0 < claims["exp"] - time.time() <= 300
+    assert (claims["iat"] < time.time(), claims["exp"] - claims["iat"] <= 300) == (True, True)
 
     def form(assertion):
         return {

