@@ -9,7 +9,6 @@ from serving.keys import MasterKeys
 from serving.settings import Settings
 from serving.state import open_vault
 from tests.e2e.guarded import bearer, guarded
-from tests.e2e.server import serve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.fhir]
 FHIR_TYPE = "application/fhir+json; fhirVersion=4.0"
@@ -39,13 +38,13 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(home, folder):
+def service(home, folder):
     with guarded(home, folder, {"PAT_RATE_CALLER": "100000", "PAT_RATE_TENANT": "100000"}) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def care(folder, served):
+def care(folder, service):
     keys = MasterKeys.read(folder / "master.keys")
     care = Care(open_vault(Settings(state_folder=str(folder / "state")), keys))
     care.begin("clinic", "user-1", "p-1")
@@ -53,8 +52,8 @@ def care(folder, served):
 
 
 @pytest.fixture
-def client(served, care):
-    with served.client(headers=bearer()) as client:
+def client(service, care):
+    with service.client(headers=bearer()) as client:
         yield client
 
 
@@ -109,11 +108,11 @@ def test_what_cannot_be_is_refused_at_once_as_the_call_would_be(client):
         }
 
 
-def test_it_is_its_caller_s_and_ends_with_delete(client, served):
+def test_it_is_its_caller_s_and_ends_with_delete(client, service):
     where = accepted(client, observation("p-1"))
     polled(client, where)
     for claims in ({"sub": "someone-else"}, {"tenant": "elsewhere"}):
-        with served.client(headers=bearer(**claims)) as other:
+        with service.client(headers=bearer(**claims)) as other:
             for answer in (other.get(where), other.delete(where)):
                 assert answer.status_code == 404
                 assert answer.json()["resourceType"] == "OperationOutcome"
@@ -133,18 +132,18 @@ def test_a_key_gives_the_same_address(client):
     assert (other.status_code, other.json()["issue"][0]["code"]) == (422, "business-rule")
 
 
-def test_a_subject_s_deletion_takes_the_answer(client, served, care):
+def test_a_subject_s_deletion_takes_the_answer(client, service, care):
     care.begin("clinic", "user-1", "p-gone")
     where = accepted(client, observation("p-gone"))
     assert polled(client, where).status_code == 200
-    with served.client(headers=bearer(roles=["admin"])) as admin:
+    with service.client(headers=bearer(roles=["admin"])) as admin:
         assert admin.post("/v1/subjects:delete", json={"subject": "p-gone"}).json()["deleted"]["jobs"] == 1
     care.begin("clinic", "user-1", "p-gone")
     assert client.get(where).status_code == 404
 
 
-def test_without_a_store_the_preference_is_refused_with_what_to_set(home):
-    with serve(home) as bare, bare.client() as client:
+def test_without_a_store_the_preference_is_refused_with_what_to_set(served):
+    with served.client() as client:
         answer = client.post("/fhir/$analyze", json=observation(None), headers=ASYNC)
         assert (answer.status_code, answer.json()["resourceType"]) == (503, "OperationOutcome")
         assert "PAT_MASTER_KEYS_FILE" in answer.text

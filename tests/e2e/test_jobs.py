@@ -25,6 +25,7 @@ from tests.shared import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.fhir]
 NDJSON = {"Content-Type": "application/x-ndjson"}
+UNLIMITED = {"PAT_RATE_CALLER": "100000", "PAT_RATE_TENANT": "100000"}
 ENDED = {"done", "failed", "cancelled", "expired"}
 DAY = {
     "start": "2026-03-02T00:00:00+01:00",
@@ -84,7 +85,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(home, folder):
-    with guarded(home, folder, {"PAT_RATE_CALLER": "100000", "PAT_RATE_TENANT": "100000"}) as running:
+    with guarded(home, folder, UNLIMITED) as running:
         yield running
 
 
@@ -340,12 +341,12 @@ def keeping(request):
 @pytest.mark.slow
 def test_a_job_survives_the_death_of_the_process_with_every_item_once(home, tmp_path, week, keeping):
     names = [str(n) for n in range(40)]
-    with guarded(home, tmp_path, keeping) as served:
+    with guarded(home, tmp_path, UNLIMITED | keeping) as served:
         caller = Caller(served)
         job = caller.job(*[{**week, "id": name} for name in names])
         killed_in_the_middle(served, caller, job, 5)
     before = len(done_items(tmp_path))
-    with guarded(home, tmp_path, keeping) as served:
+    with guarded(home, tmp_path, UNLIMITED | keeping) as served:
         caller = Caller(served)
         found = caller.ended(job, 120)
         assert (found["state"], found["done"], found["set_aside"]) == ("done", 40, 0)
@@ -357,7 +358,7 @@ def test_a_job_survives_the_death_of_the_process_with_every_item_once(home, tmp_
 
 
 def test_two_processes_share_the_jobs_and_do_each_item_once(home, tmp_path):
-    with guarded(home, tmp_path, {"PAT_API_WORKERS": "2"}) as served:
+    with guarded(home, tmp_path, UNLIMITED | {"PAT_API_WORKERS": "2"}) as served:
         callers = [Caller(served, sub=f"caller-{n}") for n in range(3)]
         jobs = [caller.job(*[item(str(n)) for n in range(20)]) for caller in callers]
         for caller, job in zip(callers, jobs, strict=True):
@@ -368,13 +369,13 @@ def test_two_processes_share_the_jobs_and_do_each_item_once(home, tmp_path):
 
 @pytest.mark.slow
 def test_an_item_that_the_process_died_on_twice_is_set_aside_and_the_rest_is_done(home, tmp_path):
-    with guarded(home, tmp_path) as served:
+    with guarded(home, tmp_path, UNLIMITED) as served:
         shelf = shelf_in(tmp_path)
         job = Caller(served).job(item("long", (7,) * 400_000), item("short"))
         killed_on_the_first(served, shelf, job, 0)
-    with guarded(home, tmp_path) as served:
+    with guarded(home, tmp_path, UNLIMITED) as served:
         killed_on_the_first(served, shelf, job, 1)
-    with guarded(home, tmp_path) as served:
+    with guarded(home, tmp_path, UNLIMITED) as served:
         caller = Caller(served)
         found = caller.ended(job)
         lines = caller.lines(job)
@@ -424,7 +425,7 @@ def run(command, folder):
 def test_a_job_of_a_thousand_weeks_comes_in_within_its_time_and_little_memory(home, tmp_path, week):
     weeks = body(*[{**week, "id": str(n), "subject": f"p-{n % 100}"} for n in range(1_000)])
     assert 30_000_000 < len(weeks) < 64_000_000
-    with guarded(home, tmp_path) as served:
+    with guarded(home, tmp_path, UNLIMITED) as served:
         system = Caller(served, roles=["service"], sub="a-system")
         began, before = time.monotonic(), memory(served)
         job = system.job(content=weeks)

@@ -86,7 +86,10 @@ def _filled(route: tuple[str, str], at: Markers) -> Request:
         if "valueSampledData" in body:
             body["valueSampledData"] = {**body["valueSampledData"], "data": f"{at.number} {at.number} E 1"}
         options["json"] = body
-    if route[1] == "/v1/embed":
+    if route[1] == "/v1/jobs":
+        line = {**RECORDING, "values": [at.number] * 4, "id": at.secret, "subject": at.secret}
+        options["content"] = json.dumps(line).encode()
+    elif route[1] == "/v1/embed":
         options["content"] = np.full(18, at.number, "<f4").tobytes()
     elif "content" in options:
         options["content"] = json.dumps({**RECORDING, "values": [at.number] * 4}).encode()
