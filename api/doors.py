@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from serving.limits import Door
 from serving.settings import Settings
 
-__all__ = ["WITHOUT_BODY", "doors", "raw"]
+__all__ = ["PAGES", "WITHOUT_BODY", "doors", "raw"]
 
-WITHOUT_BODY = ("/schema.json", "/openapi.json", "/v1/status", "/livez", "/readyz", "/healthz")
+PAGES = frozenset(  # Swagger UI and what it is made of; they hold nothing of anybody
+    {"/docs", "/docs/page.css", "/docs/page.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"}
+)
+WITHOUT_BODY = ("/schema.json", "/openapi.json", "/v1/status", "/livez", "/readyz", "/healthz", *PAGES)
 _JSON = ("/analyze", "/analyze_fhir", "/embed", "/explain")
 _RAW = ("/v1/recordings:analyze", "/v1/recordings:report")
 _SMALL = (

@@ -1,51 +1,34 @@
 """``/openapi.json``: every door of the guard's table in OpenAPI 3.1, made from the models that doors read.
 
 FastAPI describes the routes that it serves; what it cannot know (BentoML's doors, raw bodies, headers, who
-may ask, how refusals look) is added here.
+may ask, how refusals look) is added here from openapi_operations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any, Literal, get_args
+from typing import get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 from starlette.responses import JSONResponse
 
+from api.doors import PAGES
 from api.guard import PUBLIC, ROUTES
 from api.headers import BOOLEANS
-from api.problems import MEDIA_TYPE
-from api.requests import FHIR_JSON, EmbedRequest, ExplainRequest, FhirRequest, RecordingRequest
-from postprocessing.analysis import Analysis
-from postprocessing.explanation import Explanation
+from api.openapi_operations import OPERATIONS, TAGS, Operation
+from api.openapi_refusals import OF_ANYBODY, OF_BODIES, OF_CALLERS, problem_content
+from api.openapi_schemas import Json, components
 from postprocessing.sleep_scored import Rescoring, RestRule, Threshold
 from preprocessing.readers.hints import Format
 from preprocessing.units import Device, SleepScorer, Unit, WearSite
 from preprocessing.wear import WearMode
-from serving.policy import Verb
+from serving.policy import POLICY, Verb
 
 __all__ = ["HEADERS", "Description"]
-
-Json = dict[str, Any]
-_JSON, _OCTETS, _HTML = "application/json", "application/octet-stream", "text/html"
-_SCHEMAS = "#/components/schemas/{model}"
-_ANYBODY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
-_LIMITS = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-_REFUSALS = (*_ANYBODY, *_LIMITS, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE)
-_REFUSED_BODIES = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.NOT_ACCEPTABLE,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-)
 
 _SOURCE = {"unit": tuple(Unit), "device": tuple(Device), "wear-site": tuple(WearSite)}
 _RECORDING: Mapping[str, Sequence[str]] = {
@@ -72,86 +55,30 @@ HEADERS: Mapping[str, Mapping[str, Sequence[str]]] = {  # what X-PAT- headers ma
     "/v1/recordings:report": _RECORDING,
     "/v1/embed": _WEEKS,
 }
+_REQUIRED = {"standardized"}
+_INFO = """A week of wearable movement in; an explainable, FHIR-native actigraphy analysis out.
 
-_BUNDLE: Json = {
-    "type": "object",
-    "required": ["resourceType", "type", "entry"],
-    "properties": {"resourceType": {"const": "Bundle"}, "entry": {"type": "array"}},
-}
-_EMBEDDED: Json = {
-    "type": "object",
-    "required": ["model", "calibration", "patch_minutes", "weeks"],
-    "properties": {
-        "model": {"type": "object"},
-        "calibration": {"type": "string"},
-        "patch_minutes": {"type": "integer"},
-        "weeks": {"type": "array", "items": {"type": "object", "required": ["embedding"]}},
+Research and wellness information, not a diagnosis.
+
+Where callers are identified, every operation that is not open wants `Authorization: Bearer` with a Firebase
+ID token of a person or an access token of a system. Refusals are problem bodies (RFC 9457) with a stable
+`code`.
+"""
+_SCHEMES: Json = {
+    "firebase": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A Firebase ID token of a person.",
+    },
+    "system": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token of a system, of its OpenID Connect issuer.",
     },
 }
-_PROBLEM: Json = {
-    "type": "object",
-    "required": ["type", "title", "status", "code", "detail"],
-    "properties": {
-        "type": {"type": "string", "pattern": "^urn:pat-service:problem:"},
-        "status": {"type": "integer"},
-        **{name: {"type": "string"} for name in ("title", "code", "detail", "where")},
-        "errors": {"type": "array", "items": {"type": "object", "required": ["where", "code"]}},
-    },
-}
-_RECORDING_EXAMPLE: Json = {
-    "start": "2026-03-02T18:30:00+01:00",
-    "zone": "Europe/Berlin",
-    "epoch_seconds": 60,
-    "unit": "actiwatch_counts",
-    "values": [12, 0, None, 431],
-}
-_WEEK_EXAMPLE: Json = {"weeks": [[0.1, -0.4] * 9], "standardized": True}
-
-
-@dataclass(frozen=True)
-class _Door:
-    """A door that FastAPI does not describe: what goes in, what comes out, by media type."""
-
-    title: str
-    body: type[BaseModel] | None
-    answers: Mapping[str, Json]
-    example: Json | None = None
-
-
-def _ref(model: type[BaseModel]) -> Json:
-    return {"$ref": _SCHEMAS.format(model=model.__name__)}
-
-
-_BINARY: Json = {"type": "string", "format": "binary"}
-_MODELS: Sequence[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [
-    (RecordingRequest, "validation"),
-    (FhirRequest, "validation"),
-    (ExplainRequest, "validation"),
-    (EmbedRequest, "validation"),
-    (Analysis, "serialization"),
-    (Explanation, "serialization"),
-]
-_DOORS: Mapping[str, _Door] = {
-    "/analyze": _Door("Analyse one recording", RecordingRequest, {_JSON: _ref(Analysis)}, _RECORDING_EXAMPLE),
-    "/analyze_fhir": _Door(
-        "Analyse one recording, in FHIR R4", FhirRequest, {FHIR_JSON: _BUNDLE}, _RECORDING_EXAMPLE
-    ),
-    "/explain": _Door(
-        "Show where in each week PAT looked",
-        ExplainRequest,
-        {_JSON: _ref(Explanation)},
-        _RECORDING_EXAMPLE,
-    ),
-    "/embed": _Door("Encode weeks", EmbedRequest, {_JSON: _EMBEDDED}, _WEEK_EXAMPLE),
-    "/schema.json": _Door("What BentoML's client reads", None, {_JSON: {"type": "object"}}),
-    "/openapi.json": _Door("This document", None, {_JSON: {"type": "object"}}),
-}
-_ANSWERS: Mapping[str, Mapping[str, Json]] = {
-    "/v1/recordings:analyze": {_JSON: _ref(Analysis), FHIR_JSON: _BUNDLE},
-    "/v1/recordings:report": {_HTML: {"type": "string"}},
-    "/v1/embed": {_JSON: _EMBEDDED, _OCTETS: _BINARY},
-    "/v1/audit:search": {_JSON: {"type": "object"}, FHIR_JSON: _BUNDLE},
-}
+_FOREIGN = ("HTTPValidationError", "ValidationError")  # which ForeignErrors rewrites
 
 
 class Description:
@@ -168,61 +95,84 @@ class Description:
     def document(self) -> Json:
         """The document."""
         made = get_openapi(title="PAT Service", version=version("pat-service"), routes=self._app.routes)
-        described = made.get("paths", {})
-        made["paths"] = {path: {"get": _probe()} for path in sorted(PUBLIC)}
-        for (method, path), verb in ROUTES.items():
+        described, made["paths"] = made.get("paths", {}), {}
+        for (method, path), verb in _routes():
             found = described.get(path, {}).get(method.lower(), {})
-            made["paths"].setdefault(path, {})[method.lower()] = _operation(path, verb, found)
-        schemas = made.setdefault("components", {}).setdefault("schemas", {})
-        for foreign in ("HTTPValidationError", "ValidationError"):  # which ForeignErrors rewrites
-            schemas.pop(foreign, None)
-        schemas |= {"Problem": _PROBLEM, **_model_schemas()}
-        made["components"]["securitySchemes"] = {
-            "firebase": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-        }
-        return {**made, "security": [{"firebase": []}]}
+            made["paths"].setdefault(path, {})[method.lower()] = _operation((method, path), verb, found)
+        schemas = made.setdefault("components", {}).setdefault("schemas", {}) | components()
+        made["components"]["schemas"] = {name: at for name, at in schemas.items() if name not in _FOREIGN}
+        made["components"]["securitySchemes"] = _SCHEMES
+        made["info"] |= {"description": _INFO, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
+        made["tags"] = [{"name": name, "description": told} for name, told in TAGS.items()]
+        return {**made, "security": [{name: []} for name in _SCHEMES]}
 
 
-def _model_schemas() -> Json:
-    _, made = models_json_schema(_MODELS, ref_template=_SCHEMAS)
-    definitions: Json = made["$defs"]
-    return definitions
+def _routes() -> Iterator[tuple[tuple[str, str], Verb | None]]:
+    """Yield every operation with its verb; what is open to everybody has none."""
+    yield from ROUTES.items()
+    for path in sorted(PUBLIC - PAGES):
+        yield ("GET", path), None
 
 
-def _probe() -> Json:
-    said = {"description": "yes", "content": {"text/plain": {"schema": {"type": "string"}}}}
-    return {"responses": {"200": said, "503": {"description": "no"}}, "security": []}
-
-
-def _operation(path: str, verb: Verb, found: Json) -> Json:
-    """Describe one door; ``found`` is what FastAPI knows of it."""
-    made = {**found, "responses": _responses(path, found), "x-pat-verb": verb.value}
-    if path in _DOORS:
-        made |= _of_bentoml(_DOORS[path])
+def _operation(route: tuple[str, str], verb: Verb | None, found: Json) -> Json:
+    """Describe one operation; ``found`` is what FastAPI knows of it."""
+    told, path = OPERATIONS.get(route), route[1]
+    made: Json = {"operationId": path.strip("/").replace("/", "_").replace(".", "_"), **found}
+    if told is not None:
+        made |= {"tags": [told.tag], "summary": told.summary, "description": told.description}
+        made |= {"requestBody": body} if (body := _body(told, found)) else {}
+        made |= {"x-pat-identified": True} if told.identified else {}
+        made |= {"x-pat-example-status": told.example_status} if told.example_status != told.status else {}
     if path in HEADERS:
-        made["parameters"] = [_header(name, known) for name, known in HEADERS[path].items()]
-        made["requestBody"] = {"required": True, "content": {_OCTETS: {"schema": _BINARY}}}
-    return made
+        example = told.headers if told else {}
+        made["parameters"] = [_header(name, known, example) for name, known in HEADERS[path].items()]
+    made["description"] = f"{made.get('description', '')}\n\n{_who(verb)}"
+    refusals = [*OF_ANYBODY, *(OF_CALLERS if verb else ()), *(OF_BODIES if "requestBody" in made else ())]
+    made["responses"] = {**_good(told, found), **_refused(told, refusals)}
+    return made | ({"x-pat-verb": verb.value} if verb else {"security": []})
 
 
-def _of_bentoml(door: _Door) -> Json:
-    made: Json = {"summary": door.title}
-    if door.body is not None:
-        content = {"schema": _ref(door.body), "example": door.example}
-        made["requestBody"] = {"required": True, "content": {_JSON: content}}
-    return made
+def _who(verb: Verb | None) -> str:
+    if verb is None:
+        return "Open to everybody."
+    may = ", ".join(f"{role} ({scope})" for role, scope in POLICY[verb].items())
+    return f"Where callers are identified, for: {may}."
 
 
-def _header(name: str, known: Sequence[str]) -> Json:
+def _body(told: Operation, found: Json) -> Json:
+    """Return the body that an operation takes, with its examples; nothing if it takes none."""
+    known = {kind: {"schema": schema} for kind, schema in told.body.items()}
+    content: Json = known or found.get("requestBody", {}).get("content", {})
+    made = {
+        kind: {**at, **({"example": told.examples[kind]} if kind in told.examples else {})}
+        for kind, at in content.items()
+    }
+    return {"required": True, "content": made} if made else {}
+
+
+def _header(name: str, known: Sequence[str], example: Mapping[str, str]) -> Json:
     schema: Json = {"type": "string", **({"enum": list(known)} if known else {})}
-    return {"name": f"X-PAT-{name.title()}", "in": "header", "schema": schema}
+    return {
+        "name": f"X-PAT-{name.title()}",
+        "in": "header",
+        "schema": schema,
+        **({"required": True} if name in _REQUIRED else {}),
+        **({"example": example[name]} if name in example else {}),
+    }
 
 
-def _responses(path: str, found: Json) -> Json:
-    door, takes_body = _DOORS.get(path), path in HEADERS or "requestBody" in found
-    answers = door.answers if door else _ANSWERS.get(path, {_JSON: {"type": "object"}})
-    content = {kind: {"schema": schema} for kind, schema in answers.items()}
-    refusals = [*_REFUSALS, *(_REFUSED_BODIES if takes_body or (door and door.body) else ())]
-    problem = {MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS.format(model="Problem")}}}
-    refused = {str(int(code)): {"description": code.phrase, "content": problem} for code in refusals}
-    return {"200": {"description": "the answer", "content": content}, **refused}
+def _good(told: Operation | None, found: Json) -> Json:
+    """Return how the operation answers where it does not refuse."""
+    if told is None:
+        return {status: at for status, at in found.get("responses", {}).items() if status < "400"}
+    content = {kind: {"schema": schema} for kind, schema in told.answers.items()}
+    return {str(told.status): {"description": "The answer.", "content": content}}
+
+
+def _refused(told: Operation | None, statuses: Iterable[HTTPStatus]) -> Json:
+    said = told.refused if told else problem_content
+    return {
+        str(int(code)): {"description": f"{code.phrase}.", "content": content}
+        for code in statuses
+        if (content := said(code))
+    }
