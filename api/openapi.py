@@ -129,7 +129,8 @@ def _operation(route: tuple[str, str], verb: Verb | None, found: Json) -> Json:
     made["description"] = f"{made.get('description', '')}\n\n{_who(verb)}"
     refusals = [*OF_ANYBODY, *(OF_CALLERS if verb else ()), *(OF_BODIES if "requestBody" in made else ())]
     made["responses"] = {**_good(told, found), **_refused(told, refusals)}
-    return made | ({"x-pat-verb": verb.value} if verb else {"security": []})
+    open_to_all: Json = {"security": []}
+    return made | ({"x-pat-verb": verb.value} if verb else open_to_all)
 
 
 def _who(verb: Verb | None) -> str:

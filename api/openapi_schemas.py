@@ -1,4 +1,4 @@
-"""The schemas of ``/openapi.json``: of the models that doors read and write, and by hand where there is none."""
+"""The schemas of ``/openapi.json``: of the models that doors read and write, or by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/docs``: Swagger UI over ``/openapi.json``, from this host alone; it holds no data and is open to everybody."""
+"""``/docs``: Swagger UI over ``/openapi.json``, from this host alone; without data, and open to everybody."""
 
 from __future__ import annotations
 
