@@ -7,6 +7,8 @@ raw_weeks      the same as rows of float32
 headers        what raw bodies are told beside the body
 problems       error -> status -> problem body (RFC 9457), the only such table
 app, v1        the FastAPI application and its routes
+fhir           ``/fhir``; fhir_analyze is $analyze as a function, outcomes its refusals
+cds            the CDS Hooks service
 mounted        the application as the service mounts it, imported by the entry alone
 remote_runner  the runner service as the pipeline sees it: admission, and calls that travel together
 dispatch       BentoML's batching without its waits
@@ -14,10 +16,16 @@ dispatch       BentoML's batching without its waits
 
 __all__ = [
     "app",
+    "cds",
     "desk",
     "dispatch",
+    "fhir",
+    "fhir_analyze",
+    "fhir_negotiation",
+    "fhir_parameters",
     "headers",
     "mounted",
+    "outcomes",
     "problems",
     "raw_weeks",
     "remote_runner",

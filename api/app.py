@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from api import accounts, portal, research, status, subjects, v1
+from api import accounts, cds, fhir, portal, research, status, subjects, v1
 from api.openapi import Description
 from api.problems import invalid, problem
 
@@ -15,15 +15,15 @@ __all__ = ["build"]
 
 def build() -> FastAPI:
     """Build the application; BentoML's HTML page at ``/`` is replaced, for it loads a tag manager."""
-    app = FastAPI(
-        openapi_url=None, docs_url=None, redoc_url=None, generate_unique_id_function=lambda route: route.name
-    )
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(RequestValidationError, _refused)
     app.include_router(v1.router)
     app.include_router(subjects.router)
     app.include_router(accounts.router)
     app.include_router(status.router)
     app.include_router(research.router)
+    app.include_router(fhir.router)
+    app.include_router(cds.router)
     app.include_router(portal.router)
     app.add_api_route("/openapi.json", Description(app).answer, include_in_schema=False)
     app.add_api_route("/", _closed, include_in_schema=False)

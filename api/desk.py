@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -17,12 +18,19 @@ from postprocessing import fhir, report
 from postprocessing.analysis import Analysis
 from postprocessing.explanation import Explanation
 from preprocessing.recording import Recording
+from serving.repeats import Repeats
 from serving.settings import Settings
 
-__all__ = ["Desk"]
+__all__ = ["Desk", "whose"]
 
 T = TypeVar("T")
 FEW_WEEKS = 4  # standardised in less time than a thread takes to start
+
+
+def whose() -> str:
+    """Return a name for the caller that is answered; the same for all where nobody is asked."""
+    access = current_access()
+    return json.dumps([access.caller.tenant, access.caller.uid]) if access else ""
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class Desk:
     settings: Settings
     runner: RunnerPort
     model: ModelCard | CheckpointError
+    repeats: Repeats = field(default_factory=Repeats)
 
     @property
     def card(self) -> ModelCard:
@@ -57,11 +66,21 @@ class Desk:
         return answer
 
     async def bundle(self, recording: Recording, options: AnalyzeOptions, wish: FhirWish) -> dict[str, Any]:
-        """Analyse one recording and say it in FHIR R4; raises NotThere for another's subject."""
-        if wish.subject and (access := current_access()):
+        """Analyse one recording and say it in FHIR R4; raises NotThere for another's subject.
+
+        A result is issued once: what repeats it says when that was.
+        """
+        wanted, access = self._fhir_options(wish), current_access()
+        if wish.identifier and access:
+            raise fhir.BundleOptionsError(
+                "subject", "expected a reference such as Patient/id; send that instead"
+            )
+        if wish.subject and access:
             await access.about(wish.subject)
         analysis = await self.analyze(recording, options)
-        return await asyncio.to_thread(fhir.bundle, analysis, recording, self._fhir_options(wish))
+        result = fhir.digest(analysis, wanted)
+        issued = await self.repeats.first_issued(whose(), wish.subject or "", result)
+        return await asyncio.to_thread(fhir.bundle, analysis, recording, replace(wanted, issued=issued))
 
     async def report(self, recording: Recording, options: AnalyzeOptions) -> str:
         """Analyse one recording and say it as one HTML page."""
@@ -72,6 +91,7 @@ class Desk:
         return fhir.BundleOptions(
             kind=wish.kind,
             subject=wish.subject,
+            subject_identifier=wish.identifier,
             canonical_base=self.settings.fhir_canonical_base,
             organization=self.settings.organization,
             issued=datetime.now(UTC),

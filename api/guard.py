@@ -22,7 +22,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.doors import PAGES
+from api.doors import DEFINITIONS, PAGES
 from api.problems import problem, problem_of
 from serving import lifecycle
 from serving.audit import Action, Actor, AuditEvent, AuditUnavailable, Outcome, Purpose
@@ -45,6 +45,8 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("POST", "/v1/embed"): Verb.EMBED,
     ("POST", "/v1/recordings:analyze"): Verb.ANALYZE,
     ("POST", "/v1/recordings:report"): Verb.ANALYZE,
+    ("POST", "/fhir/$analyze"): Verb.ANALYZE,
+    ("POST", "/cds-services/pat-activity"): Verb.ANALYZE,
     ("POST", "/v1/subjects:delete"): Verb.DELETE_SUBJECT,
     ("POST", "/v1/subjects:export"): Verb.EXPORT_SUBJECT,
     ("POST", "/v1/care:begin"): Verb.CHANGE_CARE,
@@ -59,7 +61,7 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("GET", "/schema.json"): Verb.READ_SCHEMA,
     ("GET", "/openapi.json"): Verb.READ_SCHEMA,
 }
-PUBLIC = frozenset({"/livez", "/readyz", "/healthz"}) | PAGES  # say nothing of anybody
+PUBLIC = frozenset({"/livez", "/readyz", "/healthz"}) | DEFINITIONS | PAGES  # say nothing of anybody
 CLOSED = frozenset({"/", "/metrics", "/docs.json"})  # what BentoML adds; nobody serves metrics then
 
 RATES = {"address": 600, "caller": 120, "tenant": 1_200}  # requests per minute

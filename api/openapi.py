@@ -6,6 +6,7 @@ may ask, how refusals look) is added here from openapi_operations.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
@@ -117,7 +118,7 @@ def _routes() -> Iterator[tuple[tuple[str, str], Verb | None]]:
 def _operation(route: tuple[str, str], verb: Verb | None, found: Json) -> Json:
     """Describe one operation; ``found`` is what FastAPI knows of it."""
     told, path = OPERATIONS.get(route), route[1]
-    made: Json = {"operationId": path.strip("/").replace("/", "_").replace(".", "_"), **found}
+    made: Json = {**found, "operationId": _name(route)}
     if told is not None:
         made |= {"tags": [told.tag], "summary": told.summary, "description": told.description}
         made |= {"requestBody": body} if (body := _body(told, found)) else {}
@@ -128,9 +129,16 @@ def _operation(route: tuple[str, str], verb: Verb | None, found: Json) -> Json:
         made["parameters"] = [_header(name, known, example) for name, known in HEADERS[path].items()]
     made["description"] = f"{made.get('description', '')}\n\n{_who(verb)}"
     refusals = [*OF_ANYBODY, *(OF_CALLERS if verb else ()), *(OF_BODIES if "requestBody" in made else ())]
+    refusals += told.also if told else ()
     made["responses"] = {**_good(told, found), **_refused(told, refusals)}
     open_to_all: Json = {"security": []}
     return made | ({"x-pat-verb": verb.value} if verb else open_to_all)
+
+
+def _name(route: tuple[str, str]) -> str:
+    """Name an operation by its method and path: analyze, get_v1_status."""
+    method = "" if route[0] == "POST" else f"{route[0]}_"
+    return method.lower() + re.sub(r"[^a-z0-9]+", "_", route[1].lower()).strip("_")
 
 
 def _who(verb: Verb | None) -> str:

@@ -7,12 +7,12 @@ an operation that is told in neither way, tests/security/test_examples.py sends 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from api.openapi_refusals import problem_content
+from api.openapi_refusals import outcome_content, problem_content
 from api.openapi_schemas import (
     BINARY,
     BUNDLE,
@@ -36,6 +36,8 @@ _JSON, _OCTETS, _HTML, _PLAIN = "application/json", "application/octet-stream", 
 
 TAGS: Mapping[str, str] = {
     "Analysis": "A recording of movement in; sleep, rhythm, activity and the embedding of each week out.",
+    "FHIR": "The same as an operation of a FHIR R4 server; every refusal is an OperationOutcome.",
+    "CDS Hooks": "The same as a card beside a patient's record; information only.",
     "Encoder": "Weeks in, the 96 numbers that PAT makes of each out.",
     "Research": "What of an analysis may leave for research.",
     "Subjects and care": "What is kept of a subject, and who cares for one.",
@@ -50,8 +52,9 @@ class Operation:
 
     ``answers`` and ``body`` are schemas by media type, ``examples`` bodies by media type, ``headers`` what
     goes with them. An example is answered with ``example_status``, but with 404 where the operation is for
-    ``identified`` callers and nobody is asked who they are. ``refused`` gives the body of a refusal, or
-    nothing where that status does not occur.
+    ``identified`` callers and nobody is asked who they are. ``also`` are statuses of refusals beside
+    those that every operation of its kind has; ``refused`` gives the body of a refusal, or nothing where that
+    status does not occur.
     """
 
     tag: str
@@ -64,6 +67,7 @@ class Operation:
     status: int = 200
     example_status: int = 200
     identified: bool = False
+    also: Sequence[HTTPStatus] = ()
     refused: Callable[[HTTPStatus], Json] = problem_content
 
 
@@ -91,9 +95,50 @@ timestamp,value
 2026-03-02T18:32:00+01:00,431
 """
 _FILES = {_PLAIN: TEXT, _OCTETS: BINARY}
+_START: Json = {
+    "start": "2026-03-02T18:30:00+01:00",
+    "_start": {
+        "extension": [
+            {"url": "http://hl7.org/fhir/StructureDefinition/tz-code", "valueCode": "Europe/Berlin"}
+        ]
+    },
+}
+_OBSERVATION: Json = {
+    "resourceType": "Observation",
+    "status": "final",
+    "code": {"text": "activity"},
+    "subject": {"reference": "Patient/example"},
+    "effectivePeriod": _START,
+    "valueSampledData": {
+        "origin": {"value": 0, "unit": "counts"},
+        "period": 60_000,
+        "dimensions": 1,
+        "data": "12 0 E 431",
+    },
+}
+_PARAMETERS: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": "return", "valueCode": "transaction"},
+        {"name": "observation", "resource": _OBSERVATION},
+    ],
+}
+_HOOK: Json = {
+    "hook": "patient-view",
+    "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+    "context": {"userId": "Practitioner/1", "patientId": "example"},
+    "prefetch": {"activity": _OBSERVATION},
+}
 _PATIENT = {"subject": "Patient/example"}
 _CARE = {**_PATIENT, "uid": "user-7"}
 _PROBE = {_PLAIN: TEXT}
+
+
+def _definition(summary: str, description: str) -> Operation:
+    """A resource of FHIR that says what the service does."""
+    answers = {FHIR_JSON: as_written("resourceType")}
+    refused = (HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY)
+    return Operation("FHIR", summary, description, answers, also=refused, refused=outcome_content)
 
 
 def _down(status: HTTPStatus) -> Json:
@@ -158,6 +203,50 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         {_HTML: TEXT},
         _FILES,
         {_PLAIN: _FILE},
+    ),
+    ("POST", "/fhir/$analyze"): Operation(
+        "FHIR",
+        "Analyse the Observations of one recording",
+        "Takes Parameters, a Bundle or a single Observation (SampledData, or steps), answers with a Bundle "
+        f"of type `return`. `/fhir/OperationDefinition/analyze` lists the parameters. {_SHORT}",
+        {FHIR_JSON: BUNDLE},
+        {FHIR_JSON: as_written("resourceType")},
+        {FHIR_JSON: _PARAMETERS},
+        refused=outcome_content,
+    ),
+    ("GET", "/fhir/metadata"): _definition(
+        "The CapabilityStatement", "What this face of the service does, in FHIR's own form."
+    ),
+    ("GET", "/fhir/OperationDefinition/analyze"): _definition(
+        "The definition of $analyze", "Every parameter, with its type and what it may be."
+    ),
+    ("GET", "/fhir/CodeSystem/pat-actigraphy"): _definition(
+        "The local codes", "Codes of the metrics, with their definitions."
+    ),
+    ("GET", "/fhir/ConceptMap/pat-actigraphy-standard"): _definition(
+        "The local codes in LOINC and PHR", "Where a standard code says the same."
+    ),
+    ("GET", "/fhir/.well-known/smart-configuration"): Operation(
+        "FHIR",
+        "Where systems get tokens",
+        "SMART's configuration, where the operator has named the place; 404 otherwise, as in development.",
+        {_JSON: as_written("token_endpoint")},
+        example_status=404,
+        refused=outcome_content,
+    ),
+    ("GET", "/cds-services"): Operation(
+        "CDS Hooks",
+        "The CDS Hooks services",
+        "The one service there is, and what it wants prefetched.",
+        {_JSON: exactly(services=array(as_written("hook", "id", "description", "prefetch")))},
+    ),
+    ("POST", "/cds-services/pat-activity"): Operation(
+        "CDS Hooks",
+        "Sum up activity data",
+        "Answers with one card about the prefetched Observations, or with none where nothing was prefetched. "
+        "No server of the client's is called.",
+        {_JSON: exactly(cards=array(as_written("summary", "detail", "indicator", "source")))},
+        examples={_JSON: _HOOK},
     ),
     ("POST", "/embed"): Operation(
         "Encoder",

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from api.openapi_schemas import Json, ref
+from api.openapi_schemas import OUTCOME, Json, ref
 from api.problems import MEDIA_TYPE, problem
+from api.requests import FHIR_JSON
+from postprocessing.fhir.outcome import Fault, operation_outcome
 from preprocessing.recording import Refusal
 from serving.auth import Unauthenticated
 
-__all__ = ["EXAMPLES", "OF_ANYBODY", "OF_BODIES", "OF_CALLERS", "problem_content"]
+__all__ = ["EXAMPLES", "OF_ANYBODY", "OF_BODIES", "OF_CALLERS", "outcome_content", "problem_content"]
 
 OF_ANYBODY = (
     HTTPStatus.NOT_FOUND,
@@ -62,9 +64,18 @@ _MORE: Mapping[HTTPStatus, Mapping[str, Any]] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: {"errors": [{"where": "epoch_seconds", "code": "int_type"}]}
 }
 
+_REQUEST = "4bf92f3577b34da6a3ce929d0e0e4736"  # the trace of no request
+
 
 def problem_content(status: HTTPStatus) -> Json:
     """Return the problem body of a refusal, by media type, with its example."""
     code, detail = EXAMPLES[status]
     example = json.loads(bytes(problem(status, code, detail, extra=_MORE.get(status)).body))
     return {MEDIA_TYPE: {"schema": ref("Problem"), "example": example}}
+
+
+def outcome_content(status: HTTPStatus) -> Json:
+    """Return the same as FHIR says it."""
+    code, detail = EXAMPLES[status]
+    example = operation_outcome([Fault(status, code, detail, None)], _REQUEST)
+    return {FHIR_JSON: {"schema": OUTCOME, "example": example}}

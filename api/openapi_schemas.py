@@ -17,6 +17,7 @@ __all__ = [
     "BINARY",
     "BUNDLE",
     "EMBEDDED",
+    "OUTCOME",
     "PROBLEM",
     "TEXT",
     "Json",
@@ -56,6 +57,12 @@ BUNDLE: Json = {
     "type": "object",
     "required": ["resourceType", "type", "entry"],
     "properties": {"resourceType": {"const": "Bundle"}, "type": TEXT, "entry": {"type": "array"}},
+}
+
+OUTCOME: Json = {
+    "type": "object",
+    "required": ["resourceType", "issue"],
+    "properties": {"resourceType": {"const": "OperationOutcome"}, "issue": {"type": "array", "minItems": 1}},
 }
 
 

@@ -13,6 +13,8 @@ from functools import cache
 from bentoml._internal.server.http import instruments
 from starlette.types import Receive, Scope, Send
 
+from api import outcomes
+
 __all__ = ["NOWHERE", "KnownPaths", "install"]
 
 NOWHERE = "/nowhere"
@@ -27,12 +29,16 @@ def _known() -> frozenset[str]:
 
 
 class KnownPaths(_BENTOML):
-    """Counts requests as BentoML does; an unknown path becomes ``/nowhere`` for all that follows."""
+    """Counts requests as BentoML does; an unknown path becomes ``/nowhere`` for all that follows.
+
+    One under ``/fhir`` becomes ``/fhir/nowhere``, for it is refused as FHIR refuses.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, with nothing of an unknown path and its query left."""
         if scope["type"] in ("http", "websocket") and scope["path"] not in _known():
-            scope = {**scope, "path": NOWHERE, "raw_path": NOWHERE.encode(), "query_string": b""}
+            path = outcomes.NOWHERE if outcomes.under_fhir(scope["path"]) else NOWHERE
+            scope = {**scope, "path": path, "raw_path": path.encode(), "query_string": b""}
         await super().__call__(scope, receive, send)
 
 

@@ -1,6 +1,7 @@
 """Problem bodies (RFC 9457): the one table from error to status, and what rewrites foreign errors.
 
 A body says what was expected, what was found and what to do. It never repeats input and never holds a value.
+Under ``/fhir`` it leaves as OperationOutcome.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.fhir_negotiation import NotNegotiable
+from api.outcomes import as_outcome, under_fhir
 from pat_runner.pipeline import RunnerUnavailable
 from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
 from preprocessing.recording import RecordingError, Refusal
@@ -21,6 +24,7 @@ from serving.admission import Overloaded
 from serving.keys import Unreadable
 from serving.policy import NotThere
 from serving.rates import CountUnavailable, TooOften
+from serving.repeats import KeyReused
 from serving.store import StoreUnavailable
 
 __all__ = ["MEDIA_TYPE", "ForeignErrors", "answer", "invalid", "problem", "problem_of"]
@@ -30,6 +34,8 @@ _RETRY = {"Retry-After": "5"}
 _HEADERS = {429: _RETRY, 503: _RETRY, 408: {"Connection": "close"}}
 _PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # plain text, as BentoML writes them
 _MOST_ERRORS = 10
+_OUTCOMES = (b"application/fhir+json",)  # what passes under /fhir
+_OURS = (MEDIA_TYPE.encode(), *_OUTCOMES)  # and elsewhere
 _KEPT = frozenset({b"x-bentoml-request-id", b"allow"})
 _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the sender's own
     {"start", "timestamps", "zone", "clock", "epoch_seconds", "unit", "device", "wear_site", "values", "wear"}
@@ -37,11 +43,12 @@ _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the s
     | {"options", "clinical", "profile", "scorer", "stride_days", "subject", "return", "weeks"}
     | {"standardized", "tokens", "uid", "reason", "minutes", "since", "until", "limit", "verb", "outcome"}
     | {"project", "code", "age", "sex"}
+    | {"hook", "hookInstance", "context", "prefetch", "patientId", "userId", "encounterId", "fhirServer"}
     | {"threshold", "rescoring", "rest", "sleep_log", "in_bed", "out_of_bed", "intervals", "series"}
 )
 _TABLE = (
     *(RecordingError, BundleOptionsError, BundleTooLargeError, Overloaded, RunnerUnavailable),
-    *(NotThere, StoreUnavailable, Unreadable, TooOften, CountUnavailable),
+    *(NotThere, StoreUnavailable, Unreadable, TooOften, CountUnavailable, KeyReused, NotNegotiable),
 )
 T = TypeVar("T")
 
@@ -62,7 +69,7 @@ def problem(
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=_HEADERS.get(status))
 
 
-def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911  # one line per row of the table
+def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911, PLR0912  # one line per row of the table
     """Turn one of the errors in the table into its answer."""
     match error:
         case RecordingError(code=Refusal.UNPARSABLE):
@@ -75,6 +82,10 @@ def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911  # one line p
             return problem(422, Refusal.INVALID_FIELD, str(error), where=error.where)
         case BundleTooLargeError():
             return problem(422, "bundle_too_large", str(error))
+        case KeyReused():
+            return problem(422, "idempotency_key_reused", str(error))
+        case NotNegotiable():
+            return problem(error.status, error.code, str(error))
         case Overloaded():
             return problem(503, "overloaded", str(error))
         case NotThere():
@@ -102,7 +113,7 @@ async def answer(work: Awaitable[T]) -> T | JSONResponse:
 
 @dataclass(frozen=True)
 class ForeignErrors:
-    """Rewrites every error answer that is not ours (BentoML's, FastAPI's) into a problem body."""
+    """Rewrites every error answer that is not ours (BentoML's, FastAPI's), and all under /fhir."""
 
     app: ASGIApp
 
@@ -111,20 +122,22 @@ class ForeignErrors:
         if scope["type"] != "http" or scope["path"] in _PROBES:
             await self.app(scope, receive, send)
             return
-        held = _HeldAnswer(send)
+        fhir = under_fhir(scope["path"])
+        held = _HeldAnswer(send, _OUTCOMES if fhir else _OURS)
         await self.app(scope, receive, held.send)
         if held.start is not None:
-            await held.rewritten()(scope, receive, send)
+            made = held.rewritten()
+            await (as_outcome(made) if fhir else made)(scope, receive, send)
 
 
 class _HeldAnswer:
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, send: Send, ours: tuple[bytes, ...]) -> None:
+        self._send, self._ours = send, ours
         self.start: Message | None = None
         self.body = bytearray()
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _is_foreign_error(message):
+        if message["type"] == "http.response.start" and self._is_foreign(message):
             self.start = message
         elif self.start is not None and message["type"] == "http.response.body":
             self.body += message.get("body", b"")
@@ -133,14 +146,25 @@ class _HeldAnswer:
 
     def rewritten(self) -> Response:
         assert self.start is not None  # noqa: S101  # the caller looked
+        if _kind(self.start).startswith(MEDIA_TYPE.encode()):  # ours, to become an OperationOutcome
+            return _again(self.start, bytes(self.body))
         made = _rewritten(self.start["status"], bytes(self.body))
         made.headers.update({k.decode(): v.decode() for k, v in self.start["headers"] if k.lower() in _KEPT})
         return made
 
+    def _is_foreign(self, start: Message) -> bool:
+        return start["status"] >= 400 and not _kind(start).startswith(self._ours)
 
-def _is_foreign_error(start: Message) -> bool:
-    kind = next((v for k, v in start["headers"] if k.lower() == b"content-type"), b"")
-    return start["status"] >= 400 and not kind.startswith((MEDIA_TYPE.encode(), b"application/fhir+json"))
+
+def _kind(start: Message) -> bytes:
+    return next((v for k, v in start["headers"] if k.lower() == b"content-type"), b"")
+
+
+def _again(start: Message, body: bytes) -> Response:
+    """Return the answer that was held, as it was."""
+    made = Response(body, start["status"])
+    made.raw_headers[:] = start["headers"]
+    return made
 
 
 def _rewritten(status: int, body: bytes) -> Response:

@@ -156,10 +156,11 @@ class ExplainRequest(_RecordingFields):
 
 @dataclass(frozen=True)
 class FhirWish:
-    """What a caller wants of the Bundle; ``subject`` is passed through, never looked up."""
+    """What a caller wants of the Bundle; ``subject`` or ``identifier`` is passed through, never looked up."""
 
     kind: Literal["collection", "transaction"] = "collection"
     subject: str | None = None
+    identifier: tuple[str, str] | None = None
 
 
 class FhirRequest(RecordingRequest):

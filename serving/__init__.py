@@ -48,6 +48,7 @@ __all__ = [
     "rates",
     "redis_address",
     "redis_store",
+    "repeats",
     "revocation",
     "settings",
     "shared_rates",

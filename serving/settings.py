@@ -81,6 +81,7 @@ class Settings:
     oidc_audience: str = ""
     oidc_jwks_url: str = ""
     oidc_tenant_claim: str = "tenant"
+    oidc_token_url: str = ""  # where systems get them (SMART Backend Services); empty: not told to clients
     master_keys_file: str = ""  # lines of name and key, readable by the owner alone
     state_folder: str = ""  # the audit trail and the durable store
     store_url: str = ""  # a Redis for the durable store; empty: a file in the state folder
@@ -167,8 +168,11 @@ class Settings:
             )
         if self.oidc_issuer.startswith(_GOOGLE):
             raise SettingsError("PAT_OIDC_ISSUER is Firebase's, whose tokens are accepted already; unset it")
+        if self.oidc_token_url and not self.oidc_issuer:
+            raise SettingsError("PAT_OIDC_TOKEN_URL needs PAT_OIDC_ISSUER, whose tokens are given there")
         schemes = ("https", "http") if self.profile is Profile.TEST else ("https",)
-        for name in ("oidc_issuer", "oidc_jwks_url") if self.oidc_issuer else ():
+        told = ("oidc_token_url",) if self.oidc_token_url else ()
+        for name in ("oidc_issuer", "oidc_jwks_url", *told) if self.oidc_issuer else ():
             if not _is_address(getattr(self, name), schemes):
                 raise SettingsError(f"{_variable(name)}: expected an address that begins with https://")
 

@@ -18,7 +18,7 @@ from postprocessing.fhir.series import Part, parts
 from postprocessing.fhir.times import date_time, period
 from preprocessing.recording import Recording
 
-__all__ = ["DEVELOPMENT_BASE", "BundleOptions", "BundleOptionsError", "Frame", "Resource"]
+__all__ = ["DEVELOPMENT_BASE", "BundleOptions", "BundleOptionsError", "Frame", "Resource", "digest"]
 
 Resource = dict[str, Any]
 
@@ -83,6 +83,20 @@ def _is_identifier(system: str, value: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+", system) and value.strip())
 
 
+def digest(analysis: Analysis, options: BundleOptions) -> str:
+    """Name a result: input, options, versions and subject decide it; the time of issue does not."""
+    made = analysis.provenance
+    named_by = [
+        made.input_sha256,
+        dict(made.options),
+        made.pipeline,
+        made.model.model_dump(mode="json") if made.model else None,
+        options.subject,
+        options.subject_identifier,
+    ]
+    return hashlib.sha256(json.dumps(named_by, sort_keys=True).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Frame:
     """The analysis, the options and the parts of the raw series, with the ids derived from them."""
@@ -105,17 +119,8 @@ class Frame:
 
     @cached_property
     def digest(self) -> str:
-        """Name of this result: input, options, versions and subject decide it; the time of issue does not."""
-        made = self.analysis.provenance
-        named_by = [
-            made.input_sha256,
-            dict(made.options),
-            made.pipeline,
-            made.model.model_dump(mode="json") if made.model else None,
-            self.options.subject,
-            self.options.subject_identifier,
-        ]
-        return hashlib.sha256(json.dumps(named_by, sort_keys=True).encode()).hexdigest()
+        """Name of this result."""
+        return digest(self.analysis, self.options)
 
     @property
     def base(self) -> str:

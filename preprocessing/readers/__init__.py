@@ -8,6 +8,8 @@ one of a format of gigabytes offers ``read_file(path, hints)`` besides, which ne
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -39,7 +41,7 @@ from preprocessing.readers.hints import MAX_EPOCHS, NO_HINTS, Format, Hints, hin
 from preprocessing.readers.json_document import document_of, looks_like_json
 from preprocessing.recording import Recording, RecordingError, Refusal
 
-__all__ = ["MAX_EPOCHS", "Format", "Hints", "Reader", "detect", "hints_of", "read"]
+__all__ = ["MAX_EPOCHS", "Format", "Hints", "Reader", "detect", "hints_of", "read", "read_fhir"]
 
 
 class Reader(Protocol):
@@ -123,7 +125,17 @@ def read(data: bytes | Path, hints: Hints = NO_HINTS) -> Recording:
     Raises RecordingError for whatever cannot become a Recording, OSError for a path that cannot be read.
     The caller limits the number of bytes.
     """
-    recording = clipped(_read(data, hints), hints.since, hints.until)
+    return _bounded(_read(data, hints), hints)
+
+
+def read_fhir(document: Any, hints: Hints = NO_HINTS, options: Collection[str] = ()) -> fhir_json.Sent:
+    """Read one recording, and whose it is, from parsed FHIR; ``options`` as in fhir_json.read_sent."""
+    sent = fhir_json.read_sent(document, hints, options)
+    return replace(sent, recording=_bounded(sent.recording, hints))
+
+
+def _bounded(recording: Recording, hints: Hints) -> Recording:
+    recording = clipped(recording, hints.since, hints.until)
     if recording.epochs > hints.max_epochs:
         raise too_many_epochs(hints.max_epochs)
     return recording

@@ -7,7 +7,7 @@ performers, names and notes are never read; the subject is compared, not kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +20,14 @@ __all__ = [
     "UCUM",
     "Collected",
     "Resource",
-    "check_subjects",
+    "Subject",
     "codings",
     "collected",
     "device_words",
     "effective",
     "is_usable",
     "refuse_modified",
+    "subject_of",
     "zone_stated",
 ]
 
@@ -39,7 +40,6 @@ _ZONES = (  # R4, and its name since R5
 _BUNDLES = ("collection", "searchset", "transaction", "batch", "document")
 _RESOURCES_IN = {"observation": "Observation", "bundle": "Bundle"}  # parameters of $analyze that hold data
 _TOPS = ("Observation", "Bundle", "Parameters")
-_OPTIONS = ("heads", "return")  # parameters that say what to do with it
 _USABLE = ("final", "amended", "corrected", "preliminary")
 _UNUSABLE = ("registered", "cancelled", "entered-in-error", "unknown")
 _MODIFIERS = ("modifierExtension", "implicitRules")
@@ -54,15 +54,24 @@ class Collected:
     devices: dict[str, Resource] = field(default_factory=dict)
 
 
-def collected(document: Mapping[str, Any]) -> Collected:
+@dataclass(frozen=True)
+class Subject:
+    """Whose data they say they are, as written: a reference, or the system and value of an identifier."""
+
+    reference: str | None = None
+    identifier: tuple[str, str] | None = None
+
+
+def collected(document: Mapping[str, Any], options: Collection[str] = ()) -> Collected:
     """Gather the Observations of an Observation, a Bundle, or the Parameters of an operation around them.
 
-    Raises RecordingError ``invalid_field`` for a Bundle of another type or an unknown parameter.
+    ``options`` are parameters that say what to do with the data; who calls reads them. Raises RecordingError
+    ``invalid_field`` for a Bundle of another type or an unknown parameter.
     """
     found = Collected()
     kind = document.get("resourceType")
     top = Resource(document, kind if kind in _TOPS else "resource")
-    for full_url, resource in _resources(top):
+    for full_url, resource in _resources(top, options):
         kind = resource.get("resourceType")
         if kind == "Observation":
             found.observations.append(resource)
@@ -72,9 +81,9 @@ def collected(document: Mapping[str, Any]) -> Collected:
     return found
 
 
-def _resources(document: Resource) -> Iterable[tuple[str | None, Resource]]:
+def _resources(document: Resource, options: Collection[str]) -> Iterable[tuple[str | None, Resource]]:
     """Each resource with its full URL, if it has one."""
-    tops = _parameters(document) if document.get("resourceType") == "Parameters" else [document]
+    tops = _parameters(document, options) if document.get("resourceType") == "Parameters" else [document]
     for top in tops:
         if top.get("resourceType") != "Bundle":
             yield None, top
@@ -87,20 +96,19 @@ def _resources(document: Resource) -> Iterable[tuple[str | None, Resource]]:
             yield entry.text("fullUrl"), entry.part("resource")
 
 
-def _parameters(document: Resource) -> list[Resource]:
+def _parameters(document: Resource, options: Collection[str]) -> list[Resource]:
     refuse_modified(document, "parameter")
     held = []
     for parameter in document.items("parameter"):
         refuse_modified(parameter, "resource")
         name = parameter.text("name")
-        if name in _OPTIONS:
+        if name in options:
             continue
         resource = parameter.part("resource")
         if name not in _RESOURCES_IN or resource.get("resourceType") != _RESOURCES_IN[name]:
-            raise document.wrong(
-                "parameter",
-                "the parameters observation (an Observation) and bundle (a Bundle), beside "
-                f"{' and '.join(_OPTIONS)},",
+            beside = f", beside {', '.join(options)}," if options else " alone"
+            raise parameter.wrong(
+                "name", f"the parameters observation (an Observation) and bundle (a Bundle){beside}"
             )
         held.append(resource)
     return held
@@ -134,9 +142,20 @@ def is_usable(observation: Resource) -> bool:
     return status in _USABLE
 
 
-def check_subjects(observations: Iterable[Resource]) -> None:
-    """Refuse Observations of several subjects: they are not one person's recording."""
-    check_person((one.part("subject").text("reference") for one in observations), "Observation.subject")
+def subject_of(observations: Iterable[Resource]) -> Subject:
+    """Whose they are; several subjects are refused, for they are not one person's recording."""
+    found = {subject for one in observations if (subject := _subject(one)) != Subject()}
+    check_person((f"{one.reference} {one.identifier}" for one in found), "Observation.subject")
+    return found.pop() if found else Subject()
+
+
+def _subject(observation: Resource) -> Subject:
+    subject = observation.part("subject")
+    if (reference := subject.text("reference")) is not None:
+        return Subject(reference)
+    identifier = subject.part("identifier")
+    value = identifier.text("value")
+    return Subject() if value is None else Subject(identifier=(identifier.text("system") or "", value))
 
 
 def codings(observation: Resource) -> set[tuple[str | None, str | None]]:

@@ -81,7 +81,7 @@ def test_an_operation_is_tried_without_a_request_to_another_host_or_a_complaint(
 def test_a_file_and_numbers_are_tried_as_well(served, seen, tmp_path):
     seen.page.goto(f"{served.url}/docs")
     seen.page.locator(".opblock").first.wait_for()
-    assert tried(seen.page, "analyze_file") == "200"
+    assert tried(seen.page, "v1_recordings_analyze") == "200"
     assert seen.complaints == []
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from postprocessing.fhir import BundleOptions, bundle
 from preprocessing.merging import Source
-from preprocessing.readers.fhir_json import looks_like, read
+from preprocessing.readers.fhir_json import looks_like, read, read_sent
+from preprocessing.readers.fhir_resources import Subject
 from preprocessing.readers.hints import NO_HINTS, Hints
 from preprocessing.readers.json_document import document_of
 from preprocessing.recording import Flag, Recording, RecordingError, Refusal
@@ -491,9 +492,12 @@ def test_the_parameters_of_an_operation_hold_observations_and_bundles(form: str)
     one = {"name": "observation", "resource": series("1 2 3")}
     two = {"name": "bundle", "resource": bundled(series("4", "2026-03-01T08:03:00+01:00"))}
     held = [one] * (form != "bundle") + [two] * (form != "observation")
-    options = [{"name": "heads", "valueString": "x"}, {"name": "return", "valueCode": "collection"}]
-    found = read({"resourceType": "Parameters", "parameter": [*held, *options]}, NO_HINTS)
+    options = [{"name": "return", "valueCode": "collection"}]
+    document = {"resourceType": "Parameters", "parameter": [*held, *options]}
+    found = read_sent(document, NO_HINTS, {"return"}).recording
     assert found.epochs == {"observation": 3, "bundle": 1, "both": 4}[form]
+    refused = refusal(document)  # what nobody reads is not passed over
+    assert (refused.code, refused.where) == (Refusal.INVALID_FIELD, f"Parameters.parameter[{len(held)}].name")
 
 
 @pytest.mark.parametrize(
@@ -510,6 +514,16 @@ def test_unknown_parameters_are_refused(parameter):
     refused = refusal({"resourceType": "Parameters", "parameter": [parameter]})
     assert refused.code is Refusal.INVALID_FIELD
     assert "Doe" not in str(refused)
+
+
+def test_whose_they_are_is_passed_on_as_written():
+    of = {"reference": "Patient/1"}
+    named = {"identifier": {"system": "urn:oid:1.2", "value": "7"}}
+    assert read_sent(series(), NO_HINTS).subject == Subject()
+    assert read_sent(bundled(series(), series(subject=of)), NO_HINTS).subject == Subject("Patient/1")
+    assert read_sent(series(subject=named), NO_HINTS).subject == Subject(identifier=("urn:oid:1.2", "7"))
+    later = series(start="2026-03-01T08:05:00+01:00", subject=named)
+    assert refusal(bundled(series(subject=of), later)).where == "Observation.subject"
 
 
 def test_only_bundles_that_hold_resources_as_they_are_now_are_read():

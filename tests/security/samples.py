@@ -17,6 +17,7 @@ RECORDING = {
     "values": [12, 0, None, 431],
 }
 FHIR = {"Accept": "application/fhir+json"}
+ZONE = {"url": "http://hl7.org/fhir/StructureDefinition/tz-code", "valueCode": "Europe/Berlin"}
 READY = {"X-PAT-Standardized": "true", "X-PAT-Minutes": "18"}
 REASON = "found unconscious at home"
 Request = dict[str, Any]  # options of httpx
@@ -24,6 +25,34 @@ Request = dict[str, Any]  # options of httpx
 
 def _raw(**headers: str) -> Request:
     return {"content": json.dumps(RECORDING).encode(), "headers": headers}
+
+
+def _observation(subject: str) -> dict[str, Any]:
+    """The recording as SampledData."""
+    start = {"start": RECORDING["start"], "_start": {"extension": [ZONE]}}
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "activity"},
+        "subject": {"reference": f"Patient/{subject}"},
+        "effectivePeriod": start,
+        "valueSampledData": {
+            "origin": {"value": 0, "unit": "counts"},
+            "period": 60_000,
+            "dimensions": 1,
+            "data": "12 0 E 431",
+        },
+    }
+
+
+def _viewed(subject: str) -> dict[str, Any]:
+    """A call of the CDS Hooks service about a patient whose data were not prefetched."""
+    context = {"userId": "Practitioner/1", "patientId": subject}
+    return {
+        "hook": "patient-view",
+        "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+        "context": context,
+    }
 
 
 WITHOUT_SUBJECT: Mapping[tuple[str, str], Request] = {
@@ -44,6 +73,8 @@ OF_A_SUBJECT: Mapping[tuple[str, str], Callable[[str], Request]] = {
     ("POST", "/v1/recordings:analyze"): lambda subject: _raw(
         **FHIR, **{"X-PAT-Subject": f"Patient/{subject}"}
     ),
+    ("POST", "/fhir/$analyze"): lambda subject: {"json": _observation(subject)},
+    ("POST", "/cds-services/pat-activity"): lambda subject: {"json": _viewed(subject)},
     ("POST", "/v1/recordings:deidentify"): lambda subject: {"json": {**RECORDING, "subject": subject}},
     ("POST", "/v1/subjects:delete"): lambda subject: {"json": {"subject": subject}},
     ("POST", "/v1/subjects:export"): lambda subject: {"json": {"subject": subject}},

@@ -1,0 +1,90 @@
+"""``$analyze`` as a function: a body and what goes with it in, a status and FHIR JSON out.
+
+The door calls it, and so may a job: it knows no request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.responses import Response
+
+from api.desk import Desk, whose
+from api.fhir_parameters import Wanted, wanted_of
+from api.guard import current_access
+from api.outcomes import as_outcome, written
+from api.problems import answer
+from postprocessing.fhir import BundleOptionsError
+from postprocessing.fhir.operation import PARAMETERS
+from preprocessing.readers import read_fhir
+from preprocessing.readers.json_document import document_of
+from preprocessing.recording import RecordingError, Refusal
+from serving.repeats import Kept, Keyed
+
+__all__ = ["Answered", "Asked", "analyzed"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call: the body as it came, and the Idempotency-Key, if there was one."""
+
+    body: bytes
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer: a Bundle, or an OperationOutcome and what else its refusal says in headers."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+async def analyzed(at: Desk, asked: Asked) -> Answered:
+    """Answer ``asked``; refusals are answers, anything else raises."""
+    made = await answer(_bundle(at, asked))
+    if not isinstance(made, Response):
+        return Answered(200, made)
+    refused = as_outcome(made)
+    kept = {name: value for name, value in refused.headers.items() if not name.startswith("content-")}
+    return Answered(refused.status_code, bytes(refused.body), kept)
+
+
+async def _bundle(at: Desk, asked: Asked) -> bytes:
+    async def work() -> Kept:
+        return await _computed(at, asked.body)
+
+    if not asked.key:
+        return (await work()).body
+    return await at.repeats.once(Keyed(whose(), asked.key, asked.body), work, _disclosed_again)
+
+
+async def _disclosed_again(kept: Kept) -> None:
+    """Check that the caller may still see the subject, and note the disclosure."""
+    if access := current_access():
+        if kept.subject:
+            await access.about(kept.subject)
+        access.records, access.model = 1, kept.model
+
+
+async def _computed(at: Desk, body: bytes) -> Kept:
+    document = await asyncio.to_thread(document_of, body)
+    wanted = wanted_of(document)
+    try:
+        return await _of(at, document, wanted)
+    except RecordingError as error:
+        raise wanted.placed(error) from None
+    except BundleOptionsError as error:
+        raise wanted.placed(RecordingError(Refusal.INVALID_FIELD, str(error), where=error.where)) from None
+
+
+async def _of(at: Desk, document: Any, wanted: Wanted) -> Kept:
+    options, hints = wanted.options(), wanted.hints()
+    sent = await asyncio.to_thread(read_fhir, document, hints, PARAMETERS)
+    wish = wanted.wish(sent.subject)
+    bundle = await at.bundle(sent.recording, options.chosen(sent.recording), wish)
+    return Kept(await asyncio.to_thread(written, bundle), wish.subject or "", at.card.sha256)

@@ -1,0 +1,144 @@
+"""What makes the answer to a repeated request the same: the first issue of a result, the answer to a key.
+
+R4 wants to know when a result was made available. A result that is computed again from the same input, with
+the same options and weights, is the same version of it, so it keeps its first time. A caller who sends an
+Idempotency-Key has the whole answer kept. Both are kept for ``KEPT_SECONDS`` for that caller alone.
+
+Errors:
+
+    KeyReused                 422: the key was sent with another request before
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+__all__ = ["KEPT_SECONDS", "Kept", "KeyReused", "Keyed", "MemoryShelf", "Repeats", "Shelf"]
+
+KEPT_SECONDS = 24 * 3600
+_MOST, _MOST_BYTES = 4_096, 64_000_000  # in memory
+
+
+class KeyReused(ValueError):  # noqa: N818  # it says what is the case, as KeyError does
+    """A key stands for one request."""
+
+    def __init__(self) -> None:
+        super().__init__("expected an Idempotency-Key of this request, found one of another; send a new key")
+
+
+class Shelf(Protocol):
+    """Where bytes are kept for a while; those of a ``subject`` go when the subject's do."""
+
+    def get(self, subject: str, name: str) -> bytes | None:
+        """Return what is kept."""
+        ...
+
+    def put(self, subject: str, name: str, value: bytes) -> None:
+        """Keep ``value`` for KEPT_SECONDS."""
+        ...
+
+
+@dataclass
+class MemoryShelf:
+    """A shelf in this process's memory, bounded; the oldest goes first."""
+
+    held: OrderedDict[tuple[str, str], tuple[float, bytes]] = field(default_factory=OrderedDict)
+    size: int = 0
+
+    def itself(self) -> MemoryShelf:
+        """Return this shelf, where one is asked for."""
+        return self
+
+    def get(self, subject: str, name: str) -> bytes | None:
+        """Return what is kept and has not expired."""
+        until, value = self.held.get((subject, name), (0.0, b""))
+        return value if until > time.monotonic() else None
+
+    def put(self, subject: str, name: str, value: bytes) -> None:
+        """Keep ``value``, and let go of what is too much."""
+        self._remove((subject, name))
+        self.held[subject, name] = (time.monotonic() + KEPT_SECONDS, value)
+        self.size += len(value)
+        while len(self.held) > _MOST or self.size > _MOST_BYTES:
+            self._remove(next(iter(self.held)))
+
+    def _remove(self, at: tuple[str, str]) -> None:
+        if (found := self.held.pop(at, None)) is not None:
+            self.size -= len(found[1])
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A request with its key, of a caller; ``said`` is everything that decides its answer."""
+
+    whose: str
+    key: str
+    said: bytes
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An answer: its bytes, the subject they are about, if one was named, and which model made them."""
+
+    body: bytes
+    subject: str = ""
+    model: str = ""
+
+
+Work = Callable[[], Awaitable[Kept]]
+Check = Callable[[Kept], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Remembers what callers were answered; in this process's memory, unless told where."""
+
+    shelf: Callable[[], Shelf] = field(default_factory=lambda: MemoryShelf().itself)
+
+    async def first_issued(self, whose: str, subject: str, result: str) -> datetime:
+        """Return when the result of that digest was first issued for a caller: now, if it never was."""
+        shelf, name = self.shelf(), _name("issued", whose, result)
+        if (kept := await asyncio.to_thread(shelf.get, subject, name)) is not None:
+            return datetime.fromisoformat(json.loads(kept))
+        now = datetime.now(UTC)
+        await asyncio.to_thread(shelf.put, subject, name, json.dumps(now.isoformat()).encode())
+        return now
+
+    async def once(self, request: Keyed, work: Work, check: Check) -> bytes:
+        """Return what ``request`` was answered when it came first, if ``check`` lets it; raises KeyReused."""
+        if (kept := await asyncio.to_thread(self._found, request)) is not None:
+            await check(kept)
+            return kept.body
+        made = await work()
+        await asyncio.to_thread(self._keep, request, made)
+        return made.body
+
+    def _found(self, request: Keyed) -> Kept | None:
+        shelf, name = self.shelf(), _name("key", request.whose, request.key)
+        if (known := shelf.get("", name)) is None:
+            return None
+        noted = json.loads(known)
+        if noted["fingerprint"] != hashlib.sha256(request.said).hexdigest():
+            raise KeyReused
+        body = shelf.get(noted["subject"], _name("answer", request.whose, request.key))
+        return None if body is None else Kept(body, noted["subject"], noted["model"])
+
+    def _keep(self, request: Keyed, made: Kept) -> None:
+        """Keep the answer with what is the subject's, and what leads to it with what is nobody's."""
+        shelf, fingerprint = self.shelf(), hashlib.sha256(request.said).hexdigest()
+        noted = {"fingerprint": fingerprint, "subject": made.subject, "model": made.model}
+        shelf.put(made.subject, _name("answer", request.whose, request.key), made.body)
+        shelf.put("", _name("key", request.whose, request.key), json.dumps(noted).encode())
+
+
+def _name(kind: str, whose: str, text: str) -> str:
+    """Return a name that tells nothing and is of one caller."""
+    return f"{kind}-{hashlib.sha256(json.dumps([whose, text]).encode()).hexdigest()}"
