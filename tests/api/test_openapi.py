@@ -5,15 +5,20 @@ import re
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
 
 from api import raw_weeks, v1
 from api.app import build
 from api.doors import PAGES
 from api.guard import PUBLIC, ROUTES
 from api.openapi import HEADERS, Description
-from api.openapi_refusals import EXAMPLES
+from api.openapi import document as document_module
+from api.openapi.refusals import EXAMPLES
 from api.requests import FHIR_JSON
+from serving.policy import Verb
 from tests.examples_of import conform, examples
 from tests.shared import ROOT
 
@@ -121,6 +126,35 @@ def test_bodies_are_strict(document):
     for name in ("RecordingRequest", "EmbedRequest", "SubjectRequest", "CareRequest", "EmergencyRequest"):
         assert schemas[name]["additionalProperties"] is False
     assert FHIR_JSON in document["paths"]["/analyze_fhir"]["post"]["responses"]["200"]["content"]
+
+
+class Sent(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"a": 1}]})
+    a: int
+
+
+def test_a_route_of_fastapi_may_tell_of_itself(monkeypatch):
+    app = FastAPI()
+    kept = {"description": "Kept.", "content": {"application/json": {"schema": {"type": "object"}}}}
+
+    @app.put(
+        "/v1/things/{thing}", tags=["Audit"], summary="Keep a thing", status_code=201, responses={201: kept}
+    )
+    async def keep(thing: str, sent: Sent) -> Response:
+        """Keep what is sent."""
+
+    monkeypatch.setattr(document_module, "ROUTES", {("PUT", "/v1/things/{thing}"): Verb.ANALYZE})
+    made = Description(app).document
+    told = made["paths"]["/v1/things/{thing}"]["put"]
+    assert (told["tags"], told["summary"], told["operationId"]) == (
+        ["Audit"],
+        "Keep a thing",
+        "put_v1_things_thing",
+    )
+    assert told["description"].startswith("Keep what is sent.")
+    assert {"201", "401", "404", "422"} <= told["responses"].keys()
+    assert "application/problem+json" in told["responses"]["422"]["content"]
+    assert examples(told["requestBody"]["content"]["application/json"], made) == [{"a": 1}]
 
 
 async def test_it_is_served():

@@ -1,13 +1,13 @@
 """``/openapi.json``: every door of the guard's table in OpenAPI 3.1, made from the models that doors read.
 
 FastAPI describes the routes that it serves; what it cannot know (BentoML's doors, raw bodies, headers, who
-may ask, how refusals look) is added here from openapi_operations.
+may ask, how refusals look) is added here from operations.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from importlib.metadata import version
@@ -20,9 +20,11 @@ from starlette.responses import JSONResponse
 from api.doors import PAGES
 from api.guard import PUBLIC, ROUTES
 from api.headers import BOOLEANS
-from api.openapi_operations import OPERATIONS, TAGS, Operation
-from api.openapi_refusals import OF_ANYBODY, OF_BODIES, OF_CALLERS, problem_content
-from api.openapi_schemas import Json, components
+from api.openapi.operation import Operation
+from api.openapi.operations import OPERATIONS, TAGS
+from api.openapi.refusals import OF_ANYBODY, OF_BODIES, OF_CALLERS, outcome_content, problem_content
+from api.openapi.schemas import Json, components
+from api.outcomes import under_fhir
 from postprocessing.sleep_scored import Rescoring, RestRule, Threshold
 from preprocessing.readers.hints import Format
 from preprocessing.units import Device, SleepScorer, Unit, WearSite
@@ -130,7 +132,8 @@ def _operation(route: tuple[str, str], verb: Verb | None, found: Json) -> Json:
     made["description"] = f"{made.get('description', '')}\n\n{_who(verb)}"
     refusals = [*OF_ANYBODY, *(OF_CALLERS if verb else ()), *(OF_BODIES if "requestBody" in made else ())]
     refusals += told.also if told else ()
-    made["responses"] = {**_good(told, found), **_refused(told, refusals)}
+    said = told.refused if told and told.refused else outcome_content if under_fhir(path) else problem_content
+    made["responses"] = {**_good(told, found), **_refused(said, refusals)}
     open_to_all: Json = {"security": []}
     return made | ({"x-pat-verb": verb.value} if verb else open_to_all)
 
@@ -178,8 +181,7 @@ def _good(told: Operation | None, found: Json) -> Json:
     return {str(told.status): {"description": "The answer.", "content": content}}
 
 
-def _refused(told: Operation | None, statuses: Iterable[HTTPStatus]) -> Json:
-    said = told.refused if told else problem_content
+def _refused(said: Callable[[HTTPStatus], Json], statuses: Iterable[HTTPStatus]) -> Json:
     return {
         str(int(code)): {"description": f"{code.phrase}.", "content": content}
         for code in statuses

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from api.openapi_schemas import OUTCOME, Json, ref
+from api.openapi.schemas import OUTCOME, Json, ref
 from api.problems import MEDIA_TYPE, problem
 from api.requests import FHIR_JSON
 from postprocessing.fhir.outcome import Fault, operation_outcome
