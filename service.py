@@ -29,6 +29,7 @@ from pat_runner.runner import Runner
 from serving import edges, hardening, logs, protocol, spans, tls
 from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, HeaderLimits, JsonOnly, Pace
+from serving.repeats import Repeats
 from serving.revocation import CredentialsUnusable
 from serving.settings import Settings
 from serving.state import check_redis
@@ -60,6 +61,7 @@ _STORE_SECONDS = 5  # until a store that does not answer is tried again
 _SAFEGUARDS: dict[str, Any] = {}  # api.guard.Safeguards of this process, once it has started
 if SETTINGS.guarded:
     hardening.keep_memory_private()
+if SETTINGS.guarded or SETTINGS.keeps:
     MasterKeys.read(Path(SETTINGS.master_keys_file))  # refuses to start with keys that must not be used
     check_redis(SETTINGS)  # same, with a store
 
@@ -150,6 +152,7 @@ class PatService:
 
     def __init__(self) -> None:
         from api.desk import Desk  # noqa: PLC0415  # the runner, which loads this file too, needs none of it
+        from api.shelves import Shelves  # noqa: PLC0415  # same
         from postprocessing import fhir  # noqa: PLC0415  # same
 
         logs.protect()
@@ -157,9 +160,12 @@ class PatService:
         model = _model()
         pinned = model.maker if isinstance(model, ModelCard) else None
         limits = RunnerLimits(SETTINGS.max_batch_size, SETTINGS.max_waiting_weeks, SETTINGS.runner_workers)
-        self.desk = Desk(SETTINGS, RemoteRunner(self._hop, pinned, limits), model)
+        repeats = Repeats(Shelves(SETTINGS))
+        self.desk = Desk(SETTINGS, RemoteRunner(self._hop, pinned, limits), model, repeats)
         fhir.warm()
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request
+        self._kept: Any = None  # api.keeping.Keeping of a service that nothing safeguards
+        self._background: Any = None
         self._safeguarded()
 
     def __is_ready__(self) -> bool:
@@ -175,22 +181,42 @@ class PatService:
         """What guards this process; None before it has started, and where nothing does."""
         return _SAFEGUARDS.get("safeguards")
 
+    @property
+    def keeping(self) -> Any:
+        """What this process keeps things in (api.keeping.Keeping); None while it has nothing for that."""
+        return self._kept if self.safeguards is None else self.safeguards.keeping
+
+    @bentoml.on_startup
+    async def begin(self) -> None:
+        """Begin what is done beside the requests, where anything is kept."""
+        from api.background import workers  # noqa: PLC0415  # the runner needs none of it
+        from api.keeping import Background  # noqa: PLC0415  # same
+
+        if SETTINGS.guarded or SETTINGS.keeps:
+            self._background = Background(lambda: self.keeping, lambda kept: workers(kept, self.desk))
+            self._background.start()
+
     @bentoml.on_shutdown
-    def end(self) -> None:
-        """End the audit trail's file, so that the next process finds nothing to recover."""
-        if self.safeguards is not None:
-            self.safeguards.close()
+    async def end(self) -> None:
+        """End the workers, then the audit trail's file, so that the next process finds nothing to recover."""
+        if self._background is not None:
+            await self._background.close()
+        for kept in (self._kept, self.safeguards):
+            if kept is not None:
+                await asyncio.to_thread(kept.close)
 
     def _safeguarded(self) -> None:
+        from api import keeping, safeguards  # noqa: PLC0415  # the runner needs none of it
+
         if not SETTINGS.guarded:
             log.info("profile %s: no authentication, loopback only", SETTINGS.profile)
-            return
-        from api import safeguards  # noqa: PLC0415  # the runner needs none of it
-
         try:
-            _SAFEGUARDS["safeguards"] = safeguards.build(SETTINGS)
+            if SETTINGS.guarded:
+                _SAFEGUARDS["safeguards"] = safeguards.build(SETTINGS)
+            else:
+                self._kept = keeping.opened(SETTINGS)
         except (CredentialsUnusable, StoreUnavailable, Unreadable) as error:
-            log.error("no safeguards: %s", error)  # noqa: TRY400  # the cause is said, a trace adds nothing
+            log.error("nothing is safeguarded or kept: %s", error)  # noqa: TRY400  # the cause is said, a trace adds nothing
             if isinstance(error, StoreUnavailable):
                 self._later(self._safeguarded)
 
@@ -279,11 +305,17 @@ def _guard(service: Any, *guards: tuple[Any, dict[str, Any]]) -> None:
 
 
 _REFUSE = {"refuse": _refusal}
-_BODIES = {"doors": _DOORS, "default": doors.raw(SETTINGS), "pace": Pace(SETTINGS.body_seconds)}
+_BODIES = {
+    "doors": _DOORS,
+    "default": doors.raw(SETTINGS),
+    "pace": Pace(SETTINGS.body_seconds),
+    "door_of": paths.door_of,
+}
 
 _guard(PatRunner, (JsonOnly, _REFUSE))
 _guard(
     PatService,
+    (paths.AskedPaths, {}),
     (edges.AnswerHeaders, {"headers": edges.HEADERS_OVER_TLS if SETTINGS.tls else edges.HEADERS}),
     (ForeignErrors, {}),
     (edges.TlsOnly if SETTINGS.open_to_others else edges.LoopbackOnly, _REFUSE),

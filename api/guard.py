@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import cache
 from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,6 +24,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.doors import DEFINITIONS, PAGES
+from api.keeping import Keeping
 from api.problems import problem, problem_of
 from serving import lifecycle
 from serving.audit import Action, Actor, AuditEvent, AuditUnavailable, Outcome, Purpose
@@ -31,6 +33,7 @@ from serving.codes import Codes
 from serving.deletion import Registry
 from serving.policy import CONFIRMED, Decision, NotThere, Relation, Verb, decide, may_begin
 from serving.rates import CountUnavailable, Rates, TooOften, Verdict
+from serving.routes import Paths
 from serving.store import Store, answers
 from serving.sweeper import Sweeper
 from serving.telemetry import SafeguardTelemetry
@@ -159,6 +162,7 @@ class Safeguards:
     rates: Rates = field(default_factory=lambda: Rates(RATES))
     store: Store | None = None
     codes: Codes | None = None
+    keeping: Keeping | None = None
 
     @property
     def able(self) -> bool:
@@ -261,7 +265,8 @@ class _Answered:
 
     def __init__(self, app: ASGIApp, safeguards: Safeguards, scope: Scope) -> None:
         self._app, self._safeguards, self._scope = app, safeguards, scope
-        self._verb = ROUTES.get((scope["method"], scope["path"]))
+        self._route = _paths().of(scope["path"])
+        self._verb = ROUTES.get((scope["method"], self._route or ""))
         self._headers = {name.lower(): value for name, value in scope["headers"]}
         self._address = _address(scope)
         self._caller: Caller | None = None
@@ -311,7 +316,7 @@ class _Answered:
         if (many := await self._too_often(caller)) is not None:
             return many, "rate_limited"
         if self._verb is None:
-            return problem(404, "not_found", "nothing is here; docs/api.md lists the doors"), "no_route"
+            return _no_route(self._route)
         self._access = Access(self._verb, caller, self._safeguards.subjects)
         decision = may_begin(caller, self._verb)
         if decision.allowed:
@@ -363,6 +368,20 @@ class _Answered:
         await self._safeguards.trail.record(
             _with(event, self._access, disclosed=status < HTTPStatus.BAD_REQUEST)
         )
+
+
+@cache
+def _paths() -> Paths:
+    return Paths({path for _, path in ROUTES})
+
+
+def _no_route(route: str | None) -> tuple[JSONResponse, str]:
+    """Return how a request is refused that asks for nothing, or by a method that ``route`` does not take."""
+    if route is None:
+        return problem(404, "not_found", "nothing is here; docs/api.md lists the doors"), "no_route"
+    refusal = problem(405, "method_not_allowed", "this door takes another method; docs/api.md lists them")
+    refusal.headers["Allow"] = ", ".join(sorted(method for method, path in ROUTES if path == route))
+    return refusal, "no_method"
 
 
 def _address(scope: Scope) -> str:

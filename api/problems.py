@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.fhir_negotiation import NotNegotiable
+from api.keeping import NoStore
 from api.outcomes import as_outcome, under_fhir
 from pat_runner.pipeline import RunnerUnavailable
 from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
@@ -49,6 +50,7 @@ _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the s
 _TABLE = (
     *(RecordingError, BundleOptionsError, BundleTooLargeError, Overloaded, RunnerUnavailable),
     *(NotThere, StoreUnavailable, Unreadable, TooOften, CountUnavailable, KeyReused, NotNegotiable),
+    NoStore,
 )
 T = TypeVar("T")
 
@@ -92,6 +94,8 @@ def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911, PLR0912  # o
             return problem(404, "not_found", str(error))
         case StoreUnavailable() | Unreadable():
             return problem(503, "store_unavailable", "what this needs cannot be read now; try again later")
+        case NoStore():
+            return problem(503, "no_store", str(error))
         case TooOften():
             many = problem(429, "too_many_requests", str(error))
             many.headers.update(error.verdict.headers())

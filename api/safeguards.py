@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx
 
 from api.guard import Safeguards
+from api.keeping import Keeping, registry
 from serving import lifecycle
 from serving.audit import AuditTrail, AuditUnavailable
 from serving.audit_file import Checkpoint, MacKey
 from serving.auth import BearerIdentity, Role, Verifier
-from serving.care import HELD, Care
-from serving.codes import RESEARCH_CODE, Codes
-from serving.deletion import Registry, VaultHolder
+from serving.care import Care
+from serving.codes import Codes
 from serving.firebase_tokens import GOOGLE, Certificates, EmulatorTokens, FirebaseTokens
 from serving.keys import MasterKeys
 from serving.rates import Rates
@@ -51,18 +51,19 @@ def build(settings: Settings) -> Safeguards:
     trail = AuditTrail(folder, MacKey(name, secret), _tell)
     trail.start()
     _announce(trail, store, settings.facts() | {lifecycle.KEY: keys.current}, secret)
-    registry = Registry(vault, [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE)])
+    keeping = Keeping(store, vault, trail, registry(vault))
     sweeper = Sweeper(trail, [AuditFiles(trail, folder, settings.audit_days), Expired(store)])
     sweeper.start()
     return Safeguards(
         identity,
         trail,
         Care(vault, settings.audit_days),
-        registry=registry,
+        registry=keeping.registry,
         audit_folder=folder,
         sweeper=sweeper,
         store=store,
         codes=Codes(vault),
+        keeping=keeping,
         rates=_rates(settings, keys),
         telemetry=SafeguardTelemetry(),
     )

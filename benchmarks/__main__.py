@@ -2,8 +2,8 @@
 
     python -m benchmarks [--quick] [PART ...]
 
-Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, cold, growth,
-preprocessing; all of them without a name. ``--quick`` takes a corner of each and writes nothing.
+Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, fhir, cold,
+growth, preprocessing; all of them without a name. ``--quick`` takes a corner of each and writes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from benchmarks import cold, encoder, growth, metrics, report, resampling, results_file, safeguards, service
+from benchmarks import (
+    cold,
+    encoder,
+    fhir,
+    growth,
+    metrics,
+    report,
+    resampling,
+    results_file,
+    safeguards,
+    service,
+)
 
 Part = Callable[[bool], Any]
 
@@ -32,6 +43,10 @@ def _service(quick: bool) -> Any:
 
 def _safeguards(quick: bool) -> Any:
     return safeguards.measure(20) if quick else safeguards.measure()
+
+
+def _fhir(quick: bool) -> Any:
+    return fhir.measure(20) if quick else fhir.measure()
 
 
 def _cold(quick: bool) -> Any:
@@ -58,6 +73,7 @@ PARTS: dict[str, Part] = {
     **{f"encoder{batch}": partial(_encoder, batch) for batch in encoder.BATCHES},
     "service": _service,
     "safeguards": _safeguards,
+    "fhir": _fhir,
     "cold": _cold,
     "growth": _growth,
     "preprocessing": _preprocessing,

@@ -158,6 +158,15 @@ def _safeguards() -> str:
     return _measured("safeguards", make)
 
 
+def _fhir() -> str:
+    def make(measured: Document) -> str:
+        header = ("/analyze, ms", "/fhir/$analyze, ms", "beyond, ms", "target, ms")
+        row = tuple(f"{measured[name]:.1f}" for name in ("analyze_ms", "fhir_ms", "beyond_ms", "target_ms"))
+        return _table(header, [row])
+
+    return _measured("fhir", make)
+
+
 def _cold() -> str:
     def make(measured: Document) -> str:
         rows = [
@@ -198,6 +207,7 @@ _TABLES = {
     },
     **{part: partial(_service, part) for part in ("service", "service_avx2")},
     "safeguards": _safeguards,
+    "fhir": _fhir,
     "cold": _cold,
     "growth": _growth,
     "preprocessing": _preprocessing,

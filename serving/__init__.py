@@ -16,13 +16,16 @@ logs       one JSON line per event, never a health value
 auth       who asks: each token verified by who is responsible for its issuer; firebase_tokens, system_tokens
 revocation whether a sign-in still holds, before what cannot be taken back; signing_keys fetches what verifies
 policy     who may do what: one table, deny by default
+routes     which route a path with a random id in it means
 codes      random names of subjects for research, and the way back
 care       who cares for whom, and emergencies
 audit      the audit trail, on disk before any disclosure; audit_check reads it
 keys       a key per subject, wrapped by master keys
+leases     which of several processes does a piece of work
 state      where the trail and the store are, and under which keys
 store      the durable store and, sealed in it, what belongs to a subject; redis_store for several instances
 rates      how often one address, caller, tenant may ask; shared_rates counts for all processes together
+repeats    the same answer to the same request: the first issue of a result, the answer to a key
 redis_address  where a Redis is, and as whom the service comes
 breaker    leaves alone for a while what fails again and again
 """
@@ -41,6 +44,7 @@ __all__ = [
     "hardening",
     "json_shape",
     "keys",
+    "leases",
     "limits",
     "logs",
     "policy",
@@ -50,6 +54,7 @@ __all__ = [
     "redis_store",
     "repeats",
     "revocation",
+    "routes",
     "settings",
     "shared_rates",
     "signing_keys",

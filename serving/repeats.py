@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["KEPT_SECONDS", "Kept", "KeyReused", "Keyed", "MemoryShelf", "Repeats", "Shelf"]
+__all__ = ["ANSWERS", "KEPT_SECONDS", "Kept", "KeyReused", "Keyed", "MemoryShelf", "Repeats", "Shelf"]
 
+ANSWERS = "answers"  # purpose, in the vault
 KEPT_SECONDS = 24 * 3600
 _MOST, _MOST_BYTES = 4_096, 64_000_000  # in memory
 
@@ -114,29 +115,31 @@ class Repeats:
 
     async def once(self, request: Keyed, work: Work, check: Check) -> bytes:
         """Return what ``request`` was answered when it came first, if ``check`` lets it; raises KeyReused."""
-        if (kept := await asyncio.to_thread(self._found, request)) is not None:
+        shelf = self.shelf()
+        if (kept := await asyncio.to_thread(_found, shelf, request)) is not None:
             await check(kept)
             return kept.body
         made = await work()
-        await asyncio.to_thread(self._keep, request, made)
+        await asyncio.to_thread(_keep, shelf, request, made)
         return made.body
 
-    def _found(self, request: Keyed) -> Kept | None:
-        shelf, name = self.shelf(), _name("key", request.whose, request.key)
-        if (known := shelf.get("", name)) is None:
-            return None
-        noted = json.loads(known)
-        if noted["fingerprint"] != hashlib.sha256(request.said).hexdigest():
-            raise KeyReused
-        body = shelf.get(noted["subject"], _name("answer", request.whose, request.key))
-        return None if body is None else Kept(body, noted["subject"], noted["model"])
 
-    def _keep(self, request: Keyed, made: Kept) -> None:
-        """Keep the answer with what is the subject's, and what leads to it with what is nobody's."""
-        shelf, fingerprint = self.shelf(), hashlib.sha256(request.said).hexdigest()
-        noted = {"fingerprint": fingerprint, "subject": made.subject, "model": made.model}
-        shelf.put(made.subject, _name("answer", request.whose, request.key), made.body)
-        shelf.put("", _name("key", request.whose, request.key), json.dumps(noted).encode())
+def _found(shelf: Shelf, request: Keyed) -> Kept | None:
+    if (known := shelf.get("", _name("key", request.whose, request.key))) is None:
+        return None
+    noted = json.loads(known)
+    if noted["fingerprint"] != hashlib.sha256(request.said).hexdigest():
+        raise KeyReused
+    body = shelf.get(noted["subject"], _name("answer", request.whose, request.key))
+    return None if body is None else Kept(body, noted["subject"], noted["model"])
+
+
+def _keep(shelf: Shelf, request: Keyed, made: Kept) -> None:
+    """Keep the answer with what is the subject's, and what leads to it with what is nobody's."""
+    fingerprint = hashlib.sha256(request.said).hexdigest()
+    noted = {"fingerprint": fingerprint, "subject": made.subject, "model": made.model}
+    shelf.put(made.subject, _name("answer", request.whose, request.key), made.body)
+    shelf.put("", _name("key", request.whose, request.key), json.dumps(noted).encode())
 
 
 def _name(kind: str, whose: str, text: str) -> str:

@@ -114,6 +114,11 @@ class Settings:
         return bool(self.firebase_project)
 
     @property
+    def keeps(self) -> bool:
+        """Whether there is something to keep things in."""
+        return bool(self.master_keys_file and (self.state_folder or self.store_url))
+
+    @property
     def emulated(self) -> bool:
         """Whether the unsigned tokens of a Firebase emulator are believed: in the test profile alone."""
         return self.profile is Profile.TEST and bool(os.environ.get(_EMULATOR))

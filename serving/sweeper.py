@@ -15,6 +15,7 @@ from typing import Protocol
 
 from serving.audit import Action, AuditEvent, AuditTrail, AuditUnavailable, Outcome, Purpose
 from serving.audit_file import CLOSED, Checkpoint, last_record, sync_folder
+from serving.lifecycle import Trail
 from serving.retention import AUDIT_DAYS
 from serving.store import Store, StoreUnavailable
 
@@ -80,7 +81,7 @@ class Expired:
 class Sweeper:
     """Does all chores, now and every hour; what was removed is recorded."""
 
-    def __init__(self, trail: AuditTrail, chores: Sequence[Chore], seconds: float = SWEEP_SECONDS) -> None:
+    def __init__(self, trail: Trail, chores: Sequence[Chore], seconds: float = SWEEP_SECONDS) -> None:
         self._trail, self._chores, self._seconds = trail, tuple(chores), seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="sweeper", daemon=True)

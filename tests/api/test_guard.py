@@ -5,11 +5,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.responses import JSONResponse, StreamingResponse
 
+from api import guard
 from api.guard import CLOSED, PUBLIC, RATES, ROUTES, Guard, Safeguards, current_access
 from serving.audit import Action, AuditUnavailable, Outcome, Purpose
 from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
 from serving.policy import CONFIRMED, POLICY, NotThere, Relation, Verb
 from serving.rates import CountUnavailable, Rates
+from serving.routes import new_id
 from serving.store import StoreUnavailable
 from serving.telemetry import SafeguardTelemetry
 
@@ -144,13 +146,34 @@ async def test_pages_which_are_large_count_for_the_address_and_probes_do_not(app
     assert trail.events == []
 
 
-@pytest.mark.parametrize("path", [*CLOSED, "/nothing", "/v1/../analyze"])
+@pytest.mark.parametrize("path", [*CLOSED, "/nothing", "/analyze/"])
 @pytest.mark.parametrize("role", Role)
 async def test_a_route_that_is_not_in_the_table_is_not_there_for_anybody(ask, trail, path, role):
     answer = await ask(path, who=role.value, method="GET")
     assert answer.status_code == 404
     assert SECRET not in answer.text
     assert [(event.reason, event.actor.uid) for event in trail.events] == [("no_route", f"u-{role}")]
+
+
+async def test_a_route_asked_by_another_method_says_which_it_takes(ask, trail):
+    answer = await ask("/v1/emergencies", method="DELETE")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert [(event.reason, event.actor.uid) for event in trail.events] == [("no_method", "u-clinician")]
+
+
+async def test_a_route_with_an_id_is_found_by_what_the_server_makes_and_by_nothing_else(
+    ask, trail, monkeypatch
+):
+    monkeypatch.setitem(guard.ROUTES, ("GET", "/v1/things/{id}"), Verb.ANALYZE)
+    guard._paths.cache_clear()
+    try:
+        assert (await ask(f"/v1/things/{new_id()}", method="GET")).status_code == 200
+        assert (await ask(f"/v1/things/{new_id()}", who="admin", method="GET")).status_code == 403
+        assert (await ask(f"/v1/things/{new_id()}", method="DELETE")).headers["allow"] == "GET"
+        assert (await ask("/v1/things/anna-1970", method="GET")).status_code == 404
+    finally:
+        guard._paths.cache_clear()
+    assert [event.reason for event in trail.events] == ["http_200", "no_role", "no_method", "no_route"]
 
 
 @pytest.mark.parametrize("role", Role)

@@ -8,7 +8,8 @@ from bentoml._internal.server.http import instruments
 
 from api import paths
 from api.guard import CLOSED, PUBLIC, ROUTES
-from api.paths import NOWHERE, KnownPaths
+from api.paths import NOWHERE, AskedPaths, KnownPaths, door_of
+from serving.routes import Paths, new_id
 
 pytestmark = pytest.mark.security
 
@@ -53,6 +54,40 @@ async def test_of_any_other_nothing_is_left(heard, path, kind):
     await asked(path, kind)
     assert heard[0]["path"] == NOWHERE
     assert "anna" not in repr(heard[0])
+
+
+@pytest.mark.parametrize("path", ["/fhir", "/fhir/Patient/anna-1970", "/fhir/$anna"])
+async def test_of_an_unknown_path_of_fhir_only_that_is_left(heard, path):
+    await asked(path)
+    assert heard[0]["path"] == "/fhir/nowhere"
+    assert "anna" not in repr(heard[0])
+
+
+@pytest.fixture
+def templated(monkeypatch):
+    monkeypatch.setattr(paths, "_known", lambda: Paths(["/v1/things/{id}", "/analyze"]))
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_of_an_id_nothing_is_left_for_those_who_count_and_all_for_those_who_answer(
+    heard, templated, kind
+):
+    one, reached = new_id(), []
+
+    async def answered(scope, receive, send):
+        reached.append(scope)
+
+    app = KnownPaths(AskedPaths(answered), namespace="n", skip_paths=[])
+    path = f"/v1/things/{one}"
+    await app({"type": kind, "path": path, "raw_path": path.encode(), "headers": []}, None, None)
+    assert (heard[0]["path"], heard[0]["raw_path"]) == ("/v1/things/{id}", b"/v1/things/{id}")
+    assert (reached[0]["path"], reached[0]["raw_path"]) == (path, path.encode())
+
+
+def test_a_path_leads_to_the_door_of_its_template(templated):
+    assert door_of(f"/v1/things/{new_id()}") == "/v1/things/{id}"
+    assert door_of("/analyze") == "/analyze"
+    assert door_of("/v1/things/anna-1970") == "/v1/things/anna-1970"
 
 
 async def test_what_is_no_request_passes_as_it_is(heard):

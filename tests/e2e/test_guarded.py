@@ -57,7 +57,9 @@ def test_without_a_token_no_route_answers(served, recorded, route):
     answer = asked(served, route[1], {}, method=route[0])
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert answer.headers["content-type"] == "application/problem+json"
+    fhir = route[1].startswith("/fhir/")
+    refused = "application/fhir+json; fhirVersion=4.0" if fhir else "application/problem+json"
+    assert answer.headers["content-type"] == refused
     assert [(event["outcome"], event["reason"]) for event in recorded()] == [(4, "no_token")]
 
 
@@ -149,9 +151,12 @@ def test_what_is_kept_of_a_subject_is_exported_and_deleted_by_the_subject(served
     assert asked(served, "/v1/subjects:delete", {"subject": "p-other"}, **own).status_code == 404
     assert asked(served, "/v1/subjects:export", whom, **bearer()).status_code == 404
     done = asked(served, "/v1/subjects:delete", whom, **own).json()
-    assert done == {"deleted": {"care": 1, "emergency": 0, "research-code": 0}, "key_shredded": True}
+    assert done == {
+        "deleted": {"care": 1, "emergency": 0, "research-code": 0, "answers": 0},
+        "key_shredded": True,
+    }
     held = asked(served, "/v1/subjects:export", whom, **own).json()["held"]
-    assert held == {"care": {}, "emergency": {}, "research-code": {}}
+    assert held == {"care": {}, "emergency": {}, "research-code": {}, "answers": {}}
     deletions = [(event["action"], event["outcome"], event["records"]) for event in recorded()]
     assert deletions.count(("D", 0, 1)) == 1
 

@@ -41,6 +41,16 @@ def test_every_curl_of_the_page_gets_an_answer(served, page, tmp_path):
         assert json.loads(done.stdout)["schema"] == "pat-analysis/1"
 
 
+@pytest.mark.fhir
+def test_every_curl_of_the_fhir_page_gets_a_resource(served):
+    commands = [block for block in blocks("docs/fhir.md", "") if block.startswith("curl")]
+    assert len(commands) == 2
+    for command in commands:
+        arguments = shlex.split(command.replace("http://127.0.0.1:3000", served.url))
+        done = subprocess.run([*arguments, "-s"], cwd=ROOT, capture_output=True, check=True, timeout=60)
+        assert json.loads(done.stdout)["resourceType"] in ("Bundle", "CapabilityStatement")
+
+
 def test_every_pat_command_of_the_readme_works(home, tmp_path):
     np.save(tmp_path / "weeks.npy", np.zeros((1, 10_080), np.float32))
     (tmp_path / "examples").symlink_to(ROOT / "examples")

@@ -13,6 +13,7 @@ import numpy as np
 from api.guard import ROUTES
 from api.openapi import HEADERS
 from api.requests import FhirRequest, Options
+from postprocessing.fhir.operation import PARAMETERS
 from serving.auth import Role
 from tests.e2e.guarded import bearer
 from tests.security.samples import FHIR, OF_A_SUBJECT, READY, RECORDING, Request, good
@@ -66,6 +67,7 @@ def everything(at: Markers) -> Iterator[Sent]:
     yield from _files(at)
     yield from _bodies(at)
     yield from _paths(at)
+    yield from _fhir(at)
 
 
 def _sent(route: tuple[str, str], options: Request, headers: dict[str, str]) -> Sent:
@@ -81,6 +83,8 @@ def _filled(route: tuple[str, str], at: Markers) -> Request:
         body |= {name: at.secret for name in ("uid",) if name in body}
         body |= {"values": [at.number] * 4} if "values" in body else {}
         body |= {"weeks": [[at.number] * 18]} if "weeks" in body else {}
+        if "valueSampledData" in body:
+            body["valueSampledData"] = {**body["valueSampledData"], "data": f"{at.number} {at.number} E 1"}
         options["json"] = body
     if route[1] == "/v1/embed":
         options["content"] = np.full(18, at.number, "<f4").tobytes()
@@ -176,6 +180,32 @@ def _json(path: str, body: object, at: Markers) -> Sent:
     role = Role.ADMIN if path.startswith("/v1/care") else Role.CLINICIAN
     role = Role.PATIENT if path.startswith("/v1/subjects") else role
     return "POST", path, {"json": body, "headers": at.caller(role)}
+
+
+def _fhir(at: Markers) -> Iterator[Sent]:
+    """FHIR with the marker in each parameter, as a key, and in what is handed to CDS Hooks."""
+    observation = OF_A_SUBJECT["POST", "/fhir/$analyze"](at.secret)["json"]
+    data = {"name": "observation", "resource": observation}
+    for name in (*PARAMETERS, at.secret):
+        for value in ("valueCode", "valueString", "valueBoolean", at.secret):
+            given = {"resourceType": "Parameters", "parameter": [data, {"name": name, value: at.secret}]}
+            yield "POST", "/fhir/$analyze", {"json": given, "headers": at.caller()}
+    for name in observation:
+        for wrong in (at.secret, [at.secret], {at.secret: at.secret}, at.number):
+            body = {**observation, name: wrong}
+            yield "POST", "/fhir/$analyze", {"json": body, "headers": at.caller()}
+    headers = {**at.caller(Role.SERVICE), "Idempotency-Key": at.secret}
+    for sent in (observation, {**observation, "id": "other"}, observation):
+        yield "POST", "/fhir/$analyze", {"json": sent, "headers": headers}
+    call = OF_A_SUBJECT["POST", "/cds-services/pat-activity"](at.secret)["json"]
+    for held in (observation, {**observation, "status": at.secret}, at.secret, {"entry": [at.secret]}):
+        body = {**call, "prefetch": {"activity": held}}
+        yield "POST", "/cds-services/pat-activity", {"json": body, "headers": at.caller(Role.SERVICE)}
+    for name in call:
+        body = {**call, name: at.secret}
+        yield "POST", "/cds-services/pat-activity", {"json": body, "headers": at.caller(Role.SERVICE)}
+    for path in ("/fhir/Patient/{}", "/fhir/metadata?_format={}", "/fhir/CodeSystem/{}", "/cds-services/{}"):
+        yield "GET", path.format(at.secret), {"headers": at.caller()}
 
 
 def _headers(at: Markers) -> Iterator[Sent]:

@@ -1,0 +1,92 @@
+"""A lease: of all processes that share a store, one does a piece of work at a time.
+
+Who holds it says so again before it ends; whoever cannot has lost it, and must not go on, for another may
+have begun. Ends are times of day, which the clocks of all machines should agree about to a second.
+
+Errors:
+
+    LeaseLost                 the lease ended, or another has it: stop, and leave the work to whoever has it
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from serving.store import Store
+
+__all__ = ["Lease", "LeaseLost", "Leases"]
+
+_ROOM = "leases"
+_NOBODY = b"{}"
+LEASE_SECONDS = 30.0
+_MARGIN_SECONDS = 2.0  # by which clocks may differ
+
+
+class LeaseLost(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
+    """The lease is another's, or nobody's."""
+
+    def __init__(self) -> None:
+        super().__init__("the lease is no longer held; another process may do the work")
+
+
+@dataclass(frozen=True)
+class Leases:
+    """Leases in ``store`` for ``seconds`` at a time, by the time of day that ``clock`` tells."""
+
+    store: Store
+    seconds: float = LEASE_SECONDS
+    clock: Callable[[], float] = time.time
+
+    def take(self, name: str) -> Lease | None:
+        """Take the lease ``name`` if nobody has it; raises StoreUnavailable."""
+        lease = Lease(self, name)
+        found = self.store.get(_ROOM, name)
+        if found is None:
+            return lease if self.store.add(_ROOM, name, lease.renewed()) else None
+        if _end(found) > self.clock():
+            return None
+        return lease if self.store.swap(_ROOM, name, found, lease.renewed()) else None
+
+    def forget(self, name: str) -> None:
+        """Remove every trace of a lease whose work will never be done again."""
+        self.store.delete(_ROOM, name)
+
+
+class Lease:
+    """One lease while it is held; used by one thread at a time."""
+
+    def __init__(self, leases: Leases, name: str) -> None:
+        self._leases, self.name = leases, name
+        self._holder = secrets.token_hex(8)
+        self._text, self._until = _NOBODY, 0.0
+
+    def renewed(self) -> bytes:
+        """Return what says that it is held from now on for the whole time."""
+        self._until = self._leases.clock() + self._leases.seconds
+        self._text = json.dumps({"holder": self._holder, "until": self._until}).encode()
+        return self._text
+
+    @property
+    def held(self) -> bool:
+        """Whether nobody else can have it yet."""
+        return self._leases.clock() < self._until - _MARGIN_SECONDS
+
+    def renew(self) -> None:
+        """Hold it for the whole time again; raises LeaseLost, or StoreUnavailable."""
+        before = self._text
+        if not self._leases.store.swap(_ROOM, self.name, before, self.renewed()):
+            self._text, self._until = _NOBODY, 0.0
+            raise LeaseLost
+
+    def release(self) -> None:
+        """Let another have it now; nothing happens if it is lost already."""
+        self._leases.store.swap(_ROOM, self.name, self._text, _NOBODY)
+        self._text, self._until = _NOBODY, 0.0
+
+
+def _end(text: bytes) -> float:
+    return float(json.loads(text).get("until", 0.0))
