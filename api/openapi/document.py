@@ -126,9 +126,8 @@ def _operation(route: tuple[str, str], verb: Verb | None, found: Json) -> Json:
         made |= {"requestBody": body} if (body := _body(told, found)) else {}
         made |= {"x-pat-identified": True} if told.identified else {}
         made |= {"x-pat-example-status": told.example_status} if told.example_status != told.status else {}
-    if path in HEADERS:
-        example = told.headers if told else {}
-        made["parameters"] = [_header(name, known, example) for name, known in HEADERS[path].items()]
+    if parameters := _parameters(told, path, found):
+        made["parameters"] = parameters
     made["description"] = f"{made.get('description', '')}\n\n{_who(verb)}"
     refusals = [*OF_ANYBODY, *(OF_CALLERS if verb else ()), *(OF_BODIES if "requestBody" in made else ())]
     refusals += told.also if told else ()
@@ -160,6 +159,12 @@ def _body(told: Operation, found: Json) -> Json:
         for kind, at in content.items()
     }
     return {"required": True, "content": made} if made else {}
+
+
+def _parameters(told: Operation | None, path: str, found: Json) -> list[Json]:
+    example = told.headers if told else {}
+    headers = [_header(name, known, example) for name, known in HEADERS.get(path, {}).items()]
+    return [*found.get("parameters", ()), *(told.parameters if told else ()), *headers]
 
 
 def _header(name: str, known: Sequence[str], example: Mapping[str, str]) -> Json:

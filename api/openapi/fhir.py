@@ -45,12 +45,25 @@ _HOOK: Json = {
     "prefetch": {"activity": _OBSERVATION},
 }
 
+_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same call sent again with the same key has the same answer.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+}
+_FORMAT: Json = {
+    "name": "_format",
+    "in": "query",
+    "description": "Wins over Accept.",
+    "schema": {"enum": ["json", "application/json", "application/fhir+json"]},
+}
+
 
 def _definition(summary: str, description: str) -> Operation:
     """A resource of FHIR that says what the service does."""
     answers = {FHIR_JSON: as_written("resourceType")}
     refused = (HTTPStatus.NOT_ACCEPTABLE, HTTPStatus.UNPROCESSABLE_ENTITY)
-    return Operation("FHIR", summary, description, answers, also=refused)
+    return Operation("FHIR", summary, description, answers, parameters=[_FORMAT], also=refused)
 
 
 FHIR: Operations = {
@@ -62,6 +75,7 @@ FHIR: Operations = {
         {FHIR_JSON: BUNDLE},
         {FHIR_JSON: as_written("resourceType")},
         {FHIR_JSON: _PARAMETERS},
+        parameters=[_KEY, _FORMAT],
     ),
     ("GET", "/fhir/metadata"): _definition(
         "The CapabilityStatement", "What this face of the service does, in FHIR's own form."

@@ -18,11 +18,12 @@ JSON, OCTETS, HTML, PLAIN = "application/json", "application/octet-stream", "tex
 class Operation:
     """One operation; of a route of FastAPI, what that does not know.
 
-    ``answers`` and ``body`` are schemas by media type, ``examples`` bodies by media type, ``headers`` what
-    goes with them. An example is answered with ``example_status``, but with 404 where the operation is for
-    ``identified`` callers and nobody is asked who they are. ``also`` are statuses of refusals beside
-    those that every operation of its kind has; ``refused`` gives the body of a refusal, or nothing where that
-    status does not occur, for operations that refuse in a form of their own.
+    ``answers`` and ``body`` are schemas by media type, ``examples`` bodies by media type, ``headers`` the
+    ``X-PAT-`` headers that go with them, ``parameters`` what else may stand beside the body. An example is
+    answered with ``example_status``, but with 404 where the operation is for ``identified`` callers and
+    nobody is asked who they are. ``also`` are statuses of refusals beside those that every operation of its
+    kind has; ``refused`` gives the body of a refusal, or nothing where that status does not occur, for
+    operations that refuse in a form of their own.
     """
 
     tag: str
@@ -32,6 +33,7 @@ class Operation:
     body: Mapping[str, Json] = field(default_factory=dict)
     examples: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    parameters: Sequence[Json] = ()
     status: int = 200
     example_status: int = 200
     identified: bool = False
