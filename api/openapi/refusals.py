@@ -64,7 +64,7 @@ _MORE: Mapping[HTTPStatus, Mapping[str, Any]] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: {"errors": [{"where": "epoch_seconds", "code": "int_type"}]}
 }
 
-_REQUEST = "4bf92f3577b34da6a3ce929d0e0e4736"  # the trace of no request
+_REQUEST = "0" * 32  # the trace of no request
 
 
 def problem_content(status: HTTPStatus) -> Json:
