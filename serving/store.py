@@ -211,10 +211,10 @@ class Vault:
         key = self._wrapper.unwrap(Wrapped.of(wrapped))
         return unseal(key, sealed, Place(at.tenant, at.pseudonym, purpose, name))
 
-    def add(self, at: Subject, purpose: str, name: str, value: bytes) -> bool:
+    def add(self, at: Subject, purpose: str, name: str, value: bytes, expires: float | None = None) -> bool:
         """Seal and keep ``value`` if nothing is there; say whether it was kept."""
         sealed = seal(self._key(_KEYS, at.pseudonym), value, Place(at.tenant, at.pseudonym, purpose, name))
-        return self._store.add(purpose, f"{at.pseudonym}/{name}", sealed)
+        return self._store.add(purpose, f"{at.pseudonym}/{name}", sealed, expires)
 
     def having(self, tenant: str, purpose: str, name: str) -> list[Subject]:
         """Return the subjects of ``tenant`` with a value called ``name``, which no other tenant may use."""
