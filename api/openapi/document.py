@@ -124,8 +124,8 @@ def _operation(route: tuple[str, str], verb: Verb | None, found: Json) -> Json:
     if told is not None:
         made |= {"tags": [told.tag], "summary": told.summary, "description": told.description}
         made |= {"requestBody": body} if (body := _body(told, found)) else {}
-        made |= {"x-pat-identified": True} if told.identified else {}
-        made |= {"x-pat-example-status": told.example_status} if told.example_status != told.status else {}
+        made |= {"x-pat-example-status": told.example_status} if told.example_status else {}
+        made |= {"x-pat-open-status": told.open_status} if told.open_status else {}
     if parameters := _parameters(told, path, found):
         made["parameters"] = parameters
     made["description"] = f"{made.get('description', '')}\n\n{_who(verb)}"
@@ -164,7 +164,9 @@ def _body(told: Operation, found: Json) -> Json:
 def _parameters(told: Operation | None, path: str, found: Json) -> list[Json]:
     example = told.headers if told else {}
     headers = [_header(name, known, example) for name, known in HEADERS.get(path, {}).items()]
-    return [*found.get("parameters", ()), *(told.parameters if told else ()), *headers]
+    own = [*(told.parameters if told else ()), *headers]
+    names = {at["name"] for at in own}
+    return [*(at for at in found.get("parameters", ()) if at["name"] not in names), *own]
 
 
 def _header(name: str, known: Sequence[str], example: Mapping[str, str]) -> Json:
@@ -182,8 +184,14 @@ def _good(told: Operation | None, found: Json) -> Json:
     """Return how the operation answers where it does not refuse."""
     if told is None:
         return {status: at for status, at in found.get("responses", {}).items() if status < "400"}
-    content = {kind: {"schema": schema} for kind, schema in told.answers.items()}
-    return {str(told.status): {"description": "The answer.", "content": content}}
+    answers = {told.status: told.answers, **told.more}
+    return {str(status): _answer(HTTPStatus(status), of) for status, of in answers.items()}
+
+
+def _answer(status: HTTPStatus, answers: Mapping[str, Json]) -> Json:
+    content = {kind: {"schema": schema} for kind, schema in answers.items()}
+    said = "The answer." if status is HTTPStatus.OK else f"{status.phrase}."
+    return {"description": said, **({"content": content} if content else {})}
 
 
 def _refused(said: Callable[[HTTPStatus], Json], statuses: Iterable[HTTPStatus]) -> Json:

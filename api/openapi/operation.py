@@ -19,11 +19,11 @@ class Operation:
     """One operation; of a route of FastAPI, what that does not know.
 
     ``answers`` and ``body`` are schemas by media type, ``examples`` bodies by media type, ``headers`` the
-    ``X-PAT-`` headers that go with them, ``parameters`` what else may stand beside the body. An example is
-    answered with ``example_status``, but with 404 where the operation is for ``identified`` callers and
-    nobody is asked who they are. ``also`` are statuses of refusals beside those that every operation of its
-    kind has; ``refused`` gives the body of a refusal, or nothing where that status does not occur, for
-    operations that refuse in a form of their own.
+    ``X-PAT-`` headers that go with them, ``parameters`` what else may stand beside the body (in the place of
+    what FastAPI says of one of that name). An example is answered with ``example_status``, but with
+    ``open_status`` where nobody is asked who they are. ``more`` are answers of other statuses; ``also`` are
+    statuses of refusals beside those that every operation of its kind has; ``refused`` gives the body of a
+    refusal, or nothing where that status does not occur, for operations that refuse in a form of their own.
     """
 
     tag: str
@@ -35,8 +35,9 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     parameters: Sequence[Json] = ()
     status: int = 200
-    example_status: int = 200
-    identified: bool = False
+    example_status: int = 0
+    open_status: int = 0
+    more: Mapping[int, Mapping[str, Json]] = field(default_factory=dict)
     also: Sequence[HTTPStatus] = ()
     refused: Callable[[HTTPStatus], Json] | None = None
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from api.openapi.analysis import ANALYSIS
 from api.openapi.fhir import FHIR
+from api.openapi.later import LATER
 from api.openapi.operation import Operations
 from api.openapi.people import PEOPLE
 from api.openapi.running import RUNNING
@@ -21,6 +22,7 @@ TAGS: Mapping[str, str] = {
     "Analysis": "A recording of movement in; sleep, rhythm, activity and the embedding of each week out.",
     "FHIR": "The same as an operation of a FHIR R4 server; every refusal is an OperationOutcome.",
     "CDS Hooks": "The same as a card beside a patient's record; information only.",
+    "Jobs": "Many recordings at once, analysed beside other requests; what becomes of a result sent on.",
     "Encoder": "Weeks in, the 96 numbers that PAT makes of each out.",
     "Research": "What of an analysis may leave for research.",
     "Subjects and care": "What is kept of a subject, and who cares for one.",
@@ -28,4 +30,4 @@ TAGS: Mapping[str, str] = {
     "Operation": "Whether the service answers, and how it is called.",
 }
 
-OPERATIONS: Operations = {**ANALYSIS, **FHIR, **PEOPLE, **RUNNING}
+OPERATIONS: Operations = {**ANALYSIS, **FHIR, **LATER, **PEOPLE, **RUNNING}

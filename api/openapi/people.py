@@ -31,7 +31,7 @@ PEOPLE: Operations = {
         {JSON: exactly(subject=TEXT)},
         examples={JSON: {"project": "sleep", "code": "0" * 32}},
         example_status=404,
-        identified=True,
+        open_status=404,
     ),
     ("POST", "/v1/subjects:delete"): Operation(
         "Subjects and care",
@@ -39,7 +39,7 @@ PEOPLE: Operations = {
         "Deletes it in every store, shreds the subject's key and reports what there was. May be repeated.",
         {JSON: exactly(deleted=counts(), key_shredded={"type": "boolean"})},
         examples={JSON: PATIENT},
-        identified=True,
+        open_status=404,
     ),
     ("POST", "/v1/subjects:export"): Operation(
         "Subjects and care",
@@ -47,7 +47,7 @@ PEOPLE: Operations = {
         "Answers with everything that is held, by store.",
         {JSON: exactly(subject=TEXT, held={"type": "object", "additionalProperties": {"type": "object"}})},
         examples={JSON: PATIENT},
-        identified=True,
+        open_status=404,
     ),
     ("POST", "/v1/subjects:disclosures"): Operation(
         "Audit",
@@ -55,7 +55,7 @@ PEOPLE: Operations = {
         "Who was given what, when and what for, oldest first (45 CFR 164.528).",
         {JSON: exactly(disclosures=array(_DISCLOSURE), more={"type": "boolean"})},
         examples={JSON: {**PATIENT, "since": "2026-01", "limit": 20}},
-        identified=True,
+        open_status=404,
     ),
     ("POST", "/v1/care:begin"): Operation(
         "Subjects and care",
@@ -63,7 +63,7 @@ PEOPLE: Operations = {
         "The caller, named by uid, may then see the subject.",
         {JSON: exactly(cares={"const": True})},
         examples={JSON: _CARE},
-        identified=True,
+        open_status=404,
     ),
     ("POST", "/v1/care:end"): Operation(
         "Subjects and care",
@@ -71,7 +71,7 @@ PEOPLE: Operations = {
         "`ended` says whether there was one.",
         {JSON: exactly(cares={"const": False}, ended={"type": "boolean"})},
         examples={JSON: _CARE},
-        identified=True,
+        open_status=404,
     ),
     ("POST", "/v1/emergencies"): Operation(
         "Subjects and care",
@@ -79,14 +79,14 @@ PEOPLE: Operations = {
         "Lets the caller see a subject without a relation of care, for a reason and a time that are kept.",
         {JSON: exactly(minutes={"type": "integer"})},
         examples={JSON: {**PATIENT, "reason": "found unconscious at home", "minutes": 30}},
-        identified=True,
+        open_status=404,
     ),
     ("GET", "/v1/emergencies"): Operation(
         "Audit",
         "List the emergencies of the tenant",
         "With their reasons, oldest first.",
         {JSON: exactly(emergencies=array(_EMERGENCY))},
-        identified=True,
+        open_status=404,
     ),
     ("POST", "/v1/audit:search"): Operation(
         "Audit",
@@ -94,6 +94,6 @@ PEOPLE: Operations = {
         "Events between two times, oldest first; as FHIR AuditEvents with `Accept: application/fhir+json`.",
         {JSON: exactly(events=array(_EVENT), more={"type": "boolean"}), FHIR_JSON: BUNDLE},
         examples={JSON: {"since": "2026-01", "verb": "analyze", "limit": 20}},
-        identified=True,
+        open_status=404,
     ),
 }

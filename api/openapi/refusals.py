@@ -53,6 +53,9 @@ EXAMPLES: Mapping[HTTPStatus, tuple[str, str]] = {
         Refusal.INVALID_FIELD,
         "expected the fields and types of docs/api.md, found 1 that differ",
     ),
+    HTTPStatus.CONFLICT: ("job_not_done", "the job has not ended; ask again later"),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("internal", "the request failed; the server's log says where"),
+    HTTPStatus.BAD_GATEWAY: ("upstream_error", "the health data service failed; try again later"),
     HTTPStatus.TOO_MANY_REQUESTS: (
         "too_many_requests",
         "at most 120 requests a minute of one caller; try again later",

@@ -108,11 +108,15 @@ def test_an_operation_says_how_it_refuses(document, route, operation):
             conform(at["example"], at["schema"], document)
 
 
-def test_the_refusals_of_examples_are_those_of_the_api_page():
+def test_the_refusals_of_examples_are_those_of_the_api_page(document):
     page = (ROOT / "docs" / "api.md").read_text()
+    told = {
+        status for at in document["paths"].values() for made in at.values() for status in made["responses"]
+    }
     for status, (code, _) in EXAMPLES.items():
-        [row] = [line for line in page.splitlines() if re.match(rf"\| [0-9, ]*{int(status)}\b", line)]
-        assert f"`{code}`" in row
+        if str(int(status)) in told:
+            [row] = [line for line in page.splitlines() if re.match(rf"\| [0-9, ]*{int(status)}\b", line)]
+            assert f"`{code}`" in row
 
 
 def test_the_headers_are_those_that_the_doors_know():
