@@ -106,7 +106,8 @@ class Description:
         made["components"]["schemas"] = {name: at for name, at in schemas.items() if name not in _FOREIGN}
         made["components"]["securitySchemes"] = _SCHEMES
         made["info"] |= {"description": _INFO, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
-        made["tags"] = [{"name": name, "description": told} for name, told in TAGS.items()]
+        used = {name for at in made["paths"].values() for one in at.values() for name in one.get("tags", ())}
+        made["tags"] = [{"name": name, "description": TAGS[name]} for name in TAGS if name in used]
         return {**made, "security": [{name: []} for name in _SCHEMES]}
 
 
@@ -182,10 +183,12 @@ def _header(name: str, known: Sequence[str], example: Mapping[str, str]) -> Json
 
 def _good(told: Operation | None, found: Json) -> Json:
     """Return how the operation answers where it does not refuse."""
+    known = {status: at for status, at in found.get("responses", {}).items() if status < "400"}
     if told is None:
-        return {status: at for status, at in found.get("responses", {}).items() if status < "400"}
+        return known
+    known.pop("200", None)  # FastAPI says so of every route that says nothing else
     answers = {told.status: told.answers, **told.more}
-    return {str(status): _answer(HTTPStatus(status), of) for status, of in answers.items()}
+    return {**known, **{str(status): _answer(HTTPStatus(status), of) for status, of in answers.items()}}
 
 
 def _answer(status: HTTPStatus, answers: Mapping[str, Json]) -> Json:
