@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from api.openapi.operation import JSON, PATIENT, Operation, Operations
-from api.openapi.schemas import BUNDLE, TEXT, array, as_written, counts, exactly
+from api.openapi.schemas import BUNDLE, TEXT, array, as_written, counts, exactly, ref
 from api.requests import FHIR_JSON
+from postprocessing.analysis import Analysis
 
 __all__ = ["PEOPLE"]
 
@@ -32,6 +35,23 @@ PEOPLE: Operations = {
         examples={JSON: {"project": "sleep", "code": "0" * 32}},
         example_status=404,
         open_status=404,
+    ),
+    ("POST", "/v1/subjects:analyze"): Operation(
+        "Analysis",
+        "Analyse what the health data service holds of a subject",
+        "Pulls the local days wanted with the caller's own token, analyses them and, with `write_back`, writes "
+        "the result back. Where no health data service is set up: 404.",
+        {
+            JSON: exactly(
+                analysis=ref(Analysis),
+                source=as_written("pages", "listed", "used", "set_aside", "truncated", "loss_possible"),
+                written_back={"type": ["object", "null"], "required": ["metric_id", "status", "reason"]},
+            ),
+            FHIR_JSON: BUNDLE,
+        },
+        examples={JSON: {**PATIENT, "since": "2026-03-02", "until": "2026-03-08", "zone": "Europe/Berlin"}},
+        example_status=404,
+        also=(HTTPStatus.BAD_GATEWAY,),
     ),
     ("POST", "/v1/subjects:delete"): Operation(
         "Subjects and care",
