@@ -24,7 +24,7 @@ __all__ = ["router"]
 
 Moment = Annotated[str, Field(pattern=r"^\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{3})?)?)?)?)?$")]
 Found = list[dict[str, Any]]
-_ALWAYS = "~"  # after every time
+_ALWAYS = "9999"  # after every time
 router = APIRouter(prefix="/v1")
 
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from api import accounts, cds, delivery, fhir, fhir_jobs, jobs, research, status, subjects, v1
+from api import accounts, cds, delivery, fhir, fhir_jobs, jobs, portal, research, status, subjects, v1
 from api.openapi import Description
 from api.problems import invalid, problem
 
@@ -27,6 +27,7 @@ def build() -> FastAPI:
     app.include_router(fhir_jobs.router)
     app.include_router(fhir.router)
     app.include_router(cds.router)
+    app.include_router(portal.router)
     app.add_api_route("/openapi.json", Description(app).answer, include_in_schema=False)
     app.add_api_route("/", _closed, include_in_schema=False)
     return app

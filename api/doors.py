@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from serving.limits import Door
 from serving.settings import Settings
 
-__all__ = ["DEFINITIONS", "WITHOUT_BODY", "doors", "raw"]
+__all__ = ["DEFINITIONS", "PAGES", "WITHOUT_BODY", "doors", "raw"]
 
 DEFINITIONS = frozenset(  # what the FHIR and CDS Hooks faces can do; they say nothing of anybody
     {
@@ -16,11 +16,14 @@ DEFINITIONS = frozenset(  # what the FHIR and CDS Hooks faces can do; they say n
         "/cds-services",
     }
 )
+PAGES = frozenset(  # Swagger UI and what it is made of; they hold nothing of anybody
+    {"/docs", "/docs/page.css", "/docs/page.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"}
+)
 WITHOUT_BODY = (
     *("/v1/jobs/{id}", "/v1/jobs/{id}/result", "/fhir/jobs/{id}"),
     *("/schema.json", "/openapi.json", "/v1/status", "/livez", "/readyz", "/healthz"),
     "/v1/deliveries/{id}",
-    *sorted(DEFINITIONS),
+    *sorted(DEFINITIONS | PAGES),
 )
 _JSON = ("/analyze", "/analyze_fhir", "/embed", "/explain")
 _RAW = ("/v1/recordings:analyze", "/v1/recordings:report")

@@ -23,7 +23,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.doors import DEFINITIONS
+from api.doors import DEFINITIONS, PAGES
 from api.keeping import Keeping
 from api.problems import problem, problem_of
 from serving import lifecycle
@@ -81,7 +81,7 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("GET", "/schema.json"): Verb.READ_SCHEMA,
     ("GET", "/openapi.json"): Verb.READ_SCHEMA,
 }
-PUBLIC = frozenset({"/livez", "/readyz", "/healthz"}) | DEFINITIONS  # say nothing of anybody
+PUBLIC = frozenset({"/livez", "/readyz", "/healthz"}) | DEFINITIONS | PAGES  # say nothing of anybody
 CLOSED = frozenset({"/", "/metrics", "/docs.json"})  # what BentoML adds; nobody serves metrics then
 
 RATES = {"address": 600, "caller": 120, "tenant": 1_200}  # requests per minute
@@ -283,7 +283,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, guarded."""
         if scope["type"] != "http" or scope["path"] in PUBLIC:
-            await self.app(scope, receive, send)
+            await (await self._open(scope))(scope, receive, send)
             return
         if (safeguards := self.at.get("safeguards")) is None:
             why = "who asks cannot be told now; the operator's log names the cause"
@@ -294,6 +294,13 @@ class Guard:
             await _unrecorded()(scope, receive, send)
             return
         await _Answered(self.app, safeguards, scope).run(receive, send)
+
+    async def _open(self, scope: Scope) -> ASGIApp:
+        """Return what answers everybody; pages, which are large, are counted for the address that asks."""
+        if scope.get("path") not in PAGES or (safeguards := self.at.get("safeguards")) is None:
+            return self.app
+        many = await safeguards.rates.refusal("address", _address(scope))
+        return self.app if many is None else problem_of(TooOften(many))
 
 
 class _Answered:

@@ -89,8 +89,13 @@ def _free_port() -> int:
 
 
 def _installed(name: str) -> Path:
-    """Return a private copy of a tool with its packages; the first call needs the npm registry."""
-    source = shared(f"tools/{name}")
+    """Return a private copy of a tool with its packages."""
+    return installed(shared(f"tools/{name}"))
+
+
+def installed(source: Path) -> Path:
+    """Return a private copy of a folder with its npm packages; the first call needs the npm registry."""
+    name = source.name
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             missing(f"{program} is not on this machine; install Node 20 or newer")

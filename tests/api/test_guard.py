@@ -137,6 +137,16 @@ async def test_probes_answer_everybody_and_are_no_access(ask, trail, path):
     assert trail.events == []
 
 
+async def test_pages_which_are_large_count_for_the_address_and_probes_do_not(app, trail):
+    guarded = Safeguards(Identity(), trail, Subjects(), rates=Rates({"address": 2}))
+    transport = httpx.ASGITransport(Guard(app, {"safeguards": guarded}), client=("10.0.0.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        pages = [(await client.get("/docs/swagger-ui-bundle.js")).status_code for _ in range(3)]
+        assert (await client.get("/livez")).status_code == 200
+    assert pages == [200, 200, 429]
+    assert trail.events == []
+
+
 @pytest.mark.parametrize("path", [*CLOSED, "/nothing", "/analyze/"])
 @pytest.mark.parametrize("role", Role)
 async def test_a_route_that_is_not_in_the_table_is_not_there_for_anybody(ask, trail, path, role):

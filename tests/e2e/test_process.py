@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+from api.doors import PAGES
 from pat_runner.engines import chosen
 from tests.e2e.server import BIN, environment, home_with_demo_weights, serve
 from tests.shared import ROOT
@@ -273,6 +274,10 @@ def test_the_bento_serves_the_same_answers(home, served, week, tmp_path):
     subprocess.run([str(BIN / "bentoml"), "build"], env=env, cwd=ROOT, check=True, capture_output=True)
     with serve(home, cwd=tmp_path, target="pat_service:latest") as bento, bento.client() as client:
         answer = client.post("/analyze", json=week)
+        pages = {path: client.get(path) for path in PAGES}
     assert answer.status_code == 200
     with served.client() as client:
         assert client.post("/analyze", json=week).json() == answer.json()
+        assert {path: client.get(path).content for path in PAGES} == {
+            path: at.content for path, at in pages.items()
+        }
