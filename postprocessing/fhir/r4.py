@@ -19,12 +19,8 @@ from postprocessing.fhir.codes import (
 )
 
 __all__ = [
-    "BOOLEANS",
     "CLOSED_SYSTEMS",
     "ID",
-    "INTEGERS",
-    "NUMBERS",
-    "QUANTITIES",
     "REFERENCE",
     "REQUIRED_CODES",
     "SAMPLES",
@@ -109,24 +105,6 @@ TARGETS: dict[str, frozenset[str]] = {name: frozenset(types.split()) for name, t
 UCUM_ALLOWED: frozenset[str] = frozenset(
     {*UCUM_LABELS, "h/d", "/d", "{steps}/(24.h)", "{clock_time}", "s", "ms", "d", "{MIMS}/d"}
 )
-QUANTITIES = frozenset({"valueQuantity", "origin", "quantity", "low", "high"})
-NUMBERS = frozenset(
-    {"probabilityDecimal", "relativeRisk", "valueDecimal", "factor", "lowerLimit", "upperLimit"}
-)
-INTEGERS = frozenset({"valueInteger", "size", "total", "count", "dimensions", "rank", "valuePositiveInt"})
-BOOLEANS = frozenset(
-    {
-        "valueBoolean",
-        "caseSensitive",
-        "experimental",
-        "userSelected",
-        "active",
-        "inactive",
-        "requestor",
-        "compositional",
-    }
-)
-
 CLOSED_SYSTEMS: dict[str, dict[str, str]] = {  # system -> code -> display: all that we may say of it
     LOINC: dict(term.loinc for term in METRIC_TERMS.values() if term.loinc),
     PHR: dict(term.phr for term in METRIC_TERMS.values() if term.phr),

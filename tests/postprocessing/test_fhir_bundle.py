@@ -30,6 +30,8 @@ from postprocessing.fhir.series import LIMIT, parts
 from preprocessing.recording import Recording
 from tests.postprocessing.factory import CASES, ISSUED, UNCALIBRATED, Case, analysis, recording
 
+pytestmark = pytest.mark.fhir
+
 Json = dict[str, Any]
 LOCAL = "https://pat-service.invalid/fhir/CodeSystem/pat-actigraphy"
 AIAST = "AIAST"
