@@ -26,6 +26,7 @@ from postprocessing.fhir.outputs import (
     risk,
     week_key,
 )
+from postprocessing.fhir.quality import QUALITY, quality_observation
 from postprocessing.fhir.report import REPORT, algorithms_provenance, model_provenance, report
 from preprocessing.recording import Recording
 
@@ -60,6 +61,7 @@ def bundle(analysis: Analysis, recording: Recording, options: BundleOptions) -> 
 def _document(frame: Frame, resources: list[_Keyed]) -> Resource:
     return {
         "resourceType": "Bundle",
+        "meta": frame.format,
         "identifier": frame.identifier("bundle")[0],
         "type": frame.options.kind,
         "timestamp": frame.issued,
@@ -101,6 +103,7 @@ def _card(frame: Frame) -> ModelProvenance:
 
 def _computed(frame: Frame) -> Iterator[_Keyed]:
     """Yield what published algorithms computed, and what is absent: none of it is AI output."""
+    yield QUALITY, quality_observation(frame)
     for metric in metrics_of(frame.analysis):
         yield metric_key(metric), metric_observation(frame, metric)
     for night in frame.analysis.sleep.nights:

@@ -1,7 +1,7 @@
 """The runtime conformance check: what leaves as FHIR is FHIR R4, or it does not leave.
 
-One walk looks at the structure (elements, types, what must be there); the rules of R4 that fhir.resources leaves
-out (codes, references, invariants) look at the objects it found. The full validator runs in the tests.
+One walk looks at the structure (elements, types, what must be there); the rules of R4 that fhir.resources
+leaves out (codes, references, invariants) look at the objects it found. The full validator runs in the tests.
 
     ConformanceError    a resource that we built breaks R4: a fault of ours (500), never of the caller
 """

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from postprocessing.analysis import Analysis
-from postprocessing.fhir.codes import LOCAL_TERMS, coding, local_system
+from postprocessing.fhir.codes import LOCAL_TERMS, RESULT_FORMAT, coding, local_system
 from postprocessing.fhir.series import Part, parts
 from postprocessing.fhir.times import date_time, period
 from preprocessing.recording import Recording
@@ -145,6 +145,11 @@ class Frame:
             system, value = self.options.subject_identifier
             reference["identifier"] = {"system": system, "value": value}
         return {"subject": reference} if reference else {}
+
+    @cached_property
+    def format(self) -> Resource:
+        """``meta`` that names the version of the result's form."""
+        return {"tag": self.concept(RESULT_FORMAT)["coding"]}
 
     @cached_property
     def organization(self) -> Resource:

@@ -29,6 +29,7 @@ __all__ = [
     "clock_note",
     "data_absent",
     "derived",
+    "interval_note",
     "metric_key",
     "metric_observation",
     "metrics_of",
@@ -135,9 +136,27 @@ def metric_observation(frame: Frame, metric: Metric) -> Resource:
         **value_of(frame, metric),
         **_method(metric),
         **derived(frame),
-        **notes(_basis(metric), _reference_clock(frame, metric), clock_note(frame)),
+        **_bounds(frame, metric),
+        **notes(_basis(metric), interval_note(metric), _reference_clock(frame, metric), clock_note(frame)),
     }
     return observation(frame, metric_key(metric), term.category, body)
+
+
+def _bounds(frame: Frame, metric: Metric) -> Resource:
+    """Return the bounds of the metric's interval as components, or nothing if it has none."""
+    if metric.interval is None:
+        return {}
+    bounds = {"interval-low": metric.interval.low, "interval-high": metric.interval.high}
+    said = {code: value_of(frame, metric.model_copy(update={"value": at})) for code, at in bounds.items()}
+    return {"component": [{"code": frame.concept(code), **value} for code, value in said.items()]}
+
+
+def interval_note(metric: Metric) -> str | None:
+    """Say how the metric's interval was made."""
+    made = metric.interval
+    if made is None:
+        return None
+    return f"Interval of {made.level:.0%} over {made.units} nights or days: {made.method}."
 
 
 def value_of(frame: Frame, metric: Metric) -> Resource:
