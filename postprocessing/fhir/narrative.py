@@ -77,22 +77,23 @@ def _slept(frame: Frame) -> Iterator[str]:
 
 
 def _row(frame: Frame, metric: Metric) -> tuple[str, str]:
-    said = _said(frame, metric)
+    number, unit = _said(frame, metric)
+    said = f"{number} {unit}".strip()
     if (bounds := metric.interval) is not None:
-        low, high = (
-            _said(frame, metric.model_copy(update={"value": at})) for at in (bounds.low, bounds.high)
-        )
+        ends = (metric.model_copy(update={"value": end}) for end in (bounds.low, bounds.high))
+        low, high = (_said(frame, end)[0] for end in ends)
         said = f"{said} ({bounds.level:.0%} interval {low} to {high})"
     return METRIC_TERMS[metric.code].display, said
 
 
-def _said(frame: Frame, metric: Metric) -> str:
+def _said(frame: Frame, metric: Metric) -> tuple[str, str]:
+    """Return number and unit as the metric's own Observation has them."""
     value = value_of(frame, metric)
     if "valueTime" in value:
-        return str(value["valueTime"])
+        return str(value["valueTime"]), ""
     quantity = value["valueQuantity"]
     unit = UCUM_LABELS[quantity["code"]]
-    return str(quantity["value"]) if unit == "1" else f"{quantity['value']} {unit}"
+    return str(quantity["value"]), "" if unit == "1" else unit
 
 
 def _absent(metrics: Iterable[Metric]) -> Iterator[tuple[str, str]]:

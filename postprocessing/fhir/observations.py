@@ -29,7 +29,6 @@ __all__ = [
     "clock_note",
     "data_absent",
     "derived",
-    "interval_note",
     "metric_key",
     "metric_observation",
     "metrics_of",
@@ -137,7 +136,7 @@ def metric_observation(frame: Frame, metric: Metric) -> Resource:
         **_method(metric),
         **derived(frame),
         **_bounds(frame, metric),
-        **notes(_basis(metric), interval_note(metric), _reference_clock(frame, metric), clock_note(frame)),
+        **notes(_basis(metric), _interval_note(metric), _reference_clock(frame, metric), clock_note(frame)),
     }
     return observation(frame, metric_key(metric), term.category, body)
 
@@ -151,12 +150,12 @@ def _bounds(frame: Frame, metric: Metric) -> Resource:
     return {"component": [{"code": frame.concept(code), **value} for code, value in said.items()]}
 
 
-def interval_note(metric: Metric) -> str | None:
+def _interval_note(metric: Metric) -> str | None:
     """Say how the metric's interval was made."""
     made = metric.interval
     if made is None:
         return None
-    return f"Interval of {made.level:.0%} over {made.units} nights or days: {made.method}."
+    return f"{made.level:.0%} bounds by {made.method}, from {made.units} of them; no error of measurement."
 
 
 def value_of(frame: Frame, metric: Metric) -> Resource:

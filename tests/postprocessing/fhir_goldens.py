@@ -38,7 +38,9 @@ def goldens() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _with_interval(source: Analysis) -> Analysis:
-    bounds = Interval(low=9.5, high=12, level=0.95, resamples=2000, units=5, method="bootstrap, seed 0")
+    bounds = Interval(
+        low=9.5, high=12, level=0.95, resamples=2000, units=5, method="bootstrap over nights, seed 0"
+    )
     metrics = tuple(
         metric.model_copy(update={"interval": bounds})
         if metric.code is MetricCode.TOTAL_SLEEP_TIME

@@ -478,7 +478,9 @@ def test_an_interval_is_two_components_in_the_metric_s_own_unit_and_a_note_that_
     case = CASES["week"]
     source = analysis(case)
     metrics = {metric.code: metric for metric in source.sleep.metrics}
-    wide = Interval(low=300.126, high=500, level=0.95, resamples=2000, units=5, method="bootstrap, seed 0")
+    wide = Interval(
+        low=300.126, high=500, level=0.95, resamples=2000, units=5, method="bootstrap over nights, seed 0"
+    )
     late = wide.model_copy(update={"low": 23.5, "high": 0.25})
     changed = [
         metrics[MetricCode.TOTAL_SLEEP_TIME].model_copy(update={"interval": wide}),
@@ -491,8 +493,8 @@ def test_an_interval_is_two_components_in_the_metric_s_own_unit_and_a_note_that_
     assert (local_code(low["code"]), local_code(high["code"])) == ("interval-low", "interval-high")
     assert (low["valueQuantity"]["value"], low["valueQuantity"]["code"]) == (300.13, "min")
     assert [part["valueTime"] for part in middle["component"]] == ["23:30:00", "00:15:00"]
-    assert "95% over 5 nights" in json.dumps(total["note"])
-    assert "95% interval 300.13 min to 500 min" in narrative_of(document)
+    assert "95% bounds by bootstrap over nights, seed 0, from 5 of them" in json.dumps(total["note"])
+    assert "95% interval 300.13 to 500)" in narrative_of(document)
 
 
 def narrative_of(document: Json) -> str:
