@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +11,6 @@ from postprocessing.fhir.structure import RESOURCE, Field, Shape, UnknownTypeErr
 
 __all__ = ["walk"]
 
-_EMPTY: tuple[object, ...] = (None, "", [], {})
 _ADDRESSES = frozenset({"uri", "url", "canonical"})
 
 
@@ -53,13 +51,18 @@ class _Walk:
                 self.element(node, key, value, field)
             elif key != "resourceType" or not shape.is_resource:
                 self.refuse("model", f"{node.path}.{key}", "expected an element of R4")
-        self.issues.extend(_missing(node, shape))
-        self.issues.extend(_alternatives(node, shape))
+        for key in shape.required:
+            if key not in node.value and not _is_explained(node.value, key):
+                self.refuse("model", f"{node.path}.{key}", "expected this element, which R4 requires")
+        for name, members, required in shape.choices:
+            found = len(members & node.value.keys())
+            if found > 1 or (required and not found):
+                self.refuse("model", f"{node.path}.{name}", "expected one of the alternatives that R4 lists")
         if len(self.issues) == before:  # the rules may take the types of a sound object for granted
             self.nodes.append(node)
 
     def element(self, node: Node, key: str, value: Any, field: Field) -> None:
-        if value in _EMPTY:
+        if not value and value != 0:
             self.refuse(
                 "empty", f"{node.path}.{key}", "expected a value; leave the element out if there is none"
             )
@@ -100,7 +103,7 @@ def _path(node: Node, step: tuple[str, int | None]) -> str:
 
 
 def _is_valid(value: Any, field: Field) -> bool:
-    if field.kind in _ADDRESSES and any(map(str.isspace, value)):
+    if field.kind in _ADDRESSES and value.split() != [value]:
         return False
     try:
         field.validator.validate_python(value)  # type: ignore[union-attr]  # a primitive has one
@@ -109,15 +112,7 @@ def _is_valid(value: Any, field: Field) -> bool:
     return True
 
 
-def _missing(node: Node, shape: Shape) -> Iterator[Issue]:
-    for key in shape.required:
-        instead = node.value.get(f"_{key}")
-        if key not in node.value and not (isinstance(instead, dict) and instead.get("extension")):
-            yield Issue("model", f"{node.path}.{key}", "expected this element, which R4 requires")
-
-
-def _alternatives(node: Node, shape: Shape) -> Iterator[Issue]:
-    for name, members, required in shape.choices:
-        found = len(members & node.value.keys())
-        if found > 1 or (required and not found):
-            yield Issue("model", f"{node.path}.{name}", "expected one of the alternatives that R4 lists")
+def _is_explained(value: Json, key: str) -> bool:
+    """Whether an extension stands in place of a required primitive."""
+    instead = value.get(f"_{key}")
+    return isinstance(instead, dict) and bool(instead.get("extension"))
