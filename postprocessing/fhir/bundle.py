@@ -42,6 +42,8 @@ class BundleTooLargeError(ValueError):
 def bundle(analysis: Analysis, recording: Recording, options: BundleOptions) -> Resource:
     """Return the Bundle of ``analysis``, made from ``recording``, as a plain dict ready for ``json.dumps``.
 
+    Equal codes within it are one object, so it is not to be changed in place.
+
     Raises BundleTooLargeError for a transaction above 150 entries, ValueError if ``recording`` is another
     one, and ConformanceError if what we built is not FHIR R4: a fault of ours, never emitted.
     """

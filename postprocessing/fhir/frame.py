@@ -184,4 +184,13 @@ class Frame:
     def concept(self, code: str, text: str | None = None) -> Resource:
         """Return a CodeableConcept of our CodeSystem; ``text`` defaults to the display."""
         display = LOCAL_TERMS[code].display
-        return {"coding": [coding(local_system(self.base), code, display)], "text": text or display}
+        return self.said([coding(local_system(self.base), code, display)], text or display)
+
+    def said(self, codings: list[Resource], text: str) -> Resource:
+        """Return a CodeableConcept; one that was said before in this Bundle is the same object."""
+        key = (text, *(part["code"] for part in codings))
+        return self._concepts.setdefault(key, {"coding": codings, "text": text})
+
+    @cached_property
+    def _concepts(self) -> dict[tuple[str, ...], Resource]:
+        return {}

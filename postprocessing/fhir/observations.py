@@ -75,7 +75,7 @@ def observation(frame: Frame, key: str, category: str, body: Resource) -> Resour
         "resourceType": "Observation",
         "identifier": frame.identifier(key),
         "status": "preliminary",
-        "category": [{"coding": [CATEGORIES[category]]}],
+        "category": [frame.said([CATEGORIES[category]], CATEGORIES[category]["display"])],
         **frame.subject,
         "issued": frame.issued,
         "performer": [frame.organization],
@@ -130,7 +130,7 @@ def metric_observation(frame: Frame, metric: Metric) -> Resource:
     """Return a metric of the whole recording, with its value or the reason why there is none."""
     term = METRIC_TERMS[metric.code]
     body = {
-        "code": {"coding": term.codings(frame.base), "text": _label(frame, metric)},
+        "code": frame.said(term.codings(frame.base), _label(frame, metric)),
         "effectivePeriod": frame.whole,
         **value_of(frame, metric),
         **_method(metric),
@@ -185,15 +185,11 @@ def data_absent(frame: Frame, absence: Absence) -> Resource:
     """Return ``dataAbsentReason``: the FHIR code, our reason code and the sentence."""
     code = fhir_reason(absence.reason)
     ours = LOCAL_TERMS[absence.reason.value]
-    return {
-        "dataAbsentReason": {
-            "coding": [
-                coding(f"{TERMINOLOGY}/data-absent-reason", code, DATA_ABSENT_REASONS[code]),
-                coding(local_system(frame.base), ours.code, ours.display),
-            ],
-            "text": absence.detail,
-        }
-    }
+    codings = [
+        coding(f"{TERMINOLOGY}/data-absent-reason", code, DATA_ABSENT_REASONS[code]),
+        coding(local_system(frame.base), ours.code, ours.display),
+    ]
+    return {"dataAbsentReason": frame.said(codings, absence.detail)}
 
 
 def _label(frame: Frame, metric: Metric) -> str:

@@ -11,6 +11,7 @@ from postprocessing.fhir.structure import RESOURCE, Field, Shape, UnknownTypeErr
 
 __all__ = ["walk"]
 
+_ANYWHERE = frozenset({"CodeableConcept", "Coding", "Period"})  # sound here, sound there: looked at once
 _ADDRESSES = frozenset({"uri", "url", "canonical"})
 
 
@@ -28,6 +29,7 @@ class _Walk:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.issues: list[Issue] = []
+        self.sound: set[tuple[str, int]] = set()  # objects seen to be sound, by type and identity
 
     def refuse(self, rule: str, path: str, message: str) -> None:
         self.issues.append(Issue(rule, path, message))
@@ -85,10 +87,13 @@ class _Walk:
         elif field.kind == RESOURCE:
             kind = str(value.get("resourceType"))
             self.resource(Node(node, *step, value, kind, kind))
-        else:
+        elif (field.kind, id(value)) not in self.sound:
             shape = shape_of(field.kind)
             at = f"{node.kind}.{step[0]}"
+            before = len(self.issues)
             self.object(Node(node, *step, value, at, at if shape.is_backbone else shape.kind), shape)
+            if field.kind in _ANYWHERE and len(self.issues) == before:
+                self.sound.add((field.kind, id(value)))
 
     def primitive(self, node: Node, step: tuple[str, int | None], value: Any, field: Field) -> None:
         if not _is_valid(value, field):

@@ -246,6 +246,21 @@ BREAKS: list[tuple[str, str, Break]] = [
         lambda d: observation(d).update(effectivePeriod={"start": "Tx", "end": "Ty"}),
     ),
     ("an unknown field", "model", lambda d: observation(d).update(confidence=0.5)),
+    (
+        "an address with a space",
+        "model",
+        lambda d: observation(d)["identifier"][0].update(system="https://a b.example.org"),
+    ),
+    ("the name of a Python field", "model", lambda d: observation(d).update(status__ext={"id": "a"})),
+    (
+        "a display of our own making in a code said many times",
+        "display",
+        lambda d: [
+            entry["resource"]["category"][0]["coding"][0].update(display="Act")
+            for entry in d["entry"]
+            if "category" in entry["resource"]
+        ],
+    ),
     ("a naive time", "model", lambda d: observation(d).update(issued="2026-01-01T10:00:00")),
     ("a Provenance without target", "model", lambda d: first(d, "Provenance").pop("target")),
 ]
@@ -276,6 +291,16 @@ def test_issues_never_repeat_a_value(good: Json) -> None:
     issues = check(broken)
     assert len(issues) >= 4
     assert secret not in repr(issues)
+
+
+def test_an_extension_may_stand_in_place_of_a_required_code(good: Json) -> None:
+    changed = copy.deepcopy(good)
+    why = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
+    found = observation(changed)
+    del found["status"]
+    assert rules(changed) == {"model"}
+    found["_status"] = {"extension": [why]}
+    assert check(changed) == []
 
 
 def test_an_unknown_resource_type_is_an_issue_and_no_error() -> None:
