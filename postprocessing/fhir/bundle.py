@@ -26,6 +26,7 @@ from postprocessing.fhir.outputs import (
     risk,
     week_key,
 )
+from postprocessing.fhir.quality import QUALITY, quality_observation
 from postprocessing.fhir.report import REPORT, algorithms_provenance, model_provenance, report
 from preprocessing.recording import Recording
 
@@ -40,6 +41,8 @@ class BundleTooLargeError(ValueError):
 
 def bundle(analysis: Analysis, recording: Recording, options: BundleOptions) -> Resource:
     """Return the Bundle of ``analysis``, made from ``recording``, as a plain dict ready for ``json.dumps``.
+
+    Equal codes within it are one object, so it is not to be changed in place.
 
     Raises BundleTooLargeError for a transaction above 150 entries, ValueError if ``recording`` is another
     one, and ConformanceError if what we built is not FHIR R4: a fault of ours, never emitted.
@@ -60,6 +63,7 @@ def bundle(analysis: Analysis, recording: Recording, options: BundleOptions) -> 
 def _document(frame: Frame, resources: list[_Keyed]) -> Resource:
     return {
         "resourceType": "Bundle",
+        "meta": frame.format,
         "identifier": frame.identifier("bundle")[0],
         "type": frame.options.kind,
         "timestamp": frame.issued,
@@ -101,6 +105,7 @@ def _card(frame: Frame) -> ModelProvenance:
 
 def _computed(frame: Frame) -> Iterator[_Keyed]:
     """Yield what published algorithms computed, and what is absent: none of it is AI output."""
+    yield QUALITY, quality_observation(frame)
     for metric in metrics_of(frame.analysis):
         yield metric_key(metric), metric_observation(frame, metric)
     for night in frame.analysis.sleep.nights:

@@ -8,7 +8,7 @@ from postprocessing.fhir.codes import KINDS, LOCAL_TERMS, Term, local_system
 
 __all__ = ["VERSION", "code_system"]
 
-VERSION = "1.0.0"  # raised with every change of LOCAL_TERMS; codes are added, never changed in meaning
+VERSION = "1.1.0"  # raised with every change of LOCAL_TERMS; codes are added, never changed in meaning
 
 
 def code_system(canonical_base: str) -> dict[str, Any]:

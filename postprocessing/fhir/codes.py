@@ -1,7 +1,8 @@
 """What each number is called in FHIR: standard codes where an exact one exists, and always our own.
 
-Sources: LOINC 2.82 terms, HL7 Personal Health Records guide 1.0.0-ballot2 (PHR), UCUM. A standard code stands
-here only if it means exactly the metric; the local code is canonical and always present.
+Sources: LOINC 2.82 terms, HL7 Personal Health Records guide 1.0.0-ballot2 (PHR), HL7 Physical Activity guide
+1.0.x, UCUM. A standard code stands here only if it means exactly the metric; the local code is canonical and
+always present.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ __all__ = [
     "LOINC",
     "METRIC_TERMS",
     "PHR",
+    "PHYSICAL_ACTIVITY",
+    "RESULT_FORMAT",
     "TERMINOLOGY",
     "UCUM",
     "UCUM_LABELS",
@@ -41,6 +44,7 @@ Coding = dict[str, Any]
 LOINC = "http://loinc.org"
 PHR = "http://hl7.org/fhir/uv/phr/CodeSystem/sleep-episode-codes"
 UCUM = "http://unitsofmeasure.org"
+PHYSICAL_ACTIVITY = "http://hl7.org/fhir/us/physical-activity/CodeSystem/pa-temporary-codes"
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 
 
@@ -69,6 +73,7 @@ DATA_ABSENT_REASONS: dict[str, str] = {
 UCUM_LABELS: dict[str, str] = {  # the units that may leave this service, and the word a person reads
     "min": "min",
     "h": "h",
+    "d": "days",
     "%": "%",
     "{#}": "times",
     "1": "1",
@@ -192,9 +197,13 @@ METRIC_TERMS: dict[MetricCode, MetricTerm] = {
         MetricTerm(MetricCode.TOTAL_ACTIVITY, "total-activity", 3),
         MetricTerm(MetricCode.TOTAL_LOG_ACTIVITY, "total-log-activity", 3),
         MetricTerm(MetricCode.SEDENTARY_TIME, "sedentary-time", 2),
-        MetricTerm(MetricCode.LIGHT_TIME, "light-time", 2),
-        MetricTerm(MetricCode.MODERATE_TIME, "moderate-time", 2),
-        MetricTerm(MetricCode.VIGOROUS_TIME, "vigorous-time", 2),
+        MetricTerm(MetricCode.LIGHT_TIME, "light-time", 2, ("101688-0", "Duration of light activity")),
+        MetricTerm(
+            MetricCode.MODERATE_TIME, "moderate-time", 2, ("101689-8", "Duration of moderate activity")
+        ),
+        MetricTerm(
+            MetricCode.VIGOROUS_TIME, "vigorous-time", 2, ("101690-6", "Duration of vigorous activity")
+        ),
         MetricTerm(MetricCode.MVPA_TIME, "mvpa-time", 2),
         MetricTerm(MetricCode.SEDENTARY_BOUT, "sedentary-bout", 2),
         MetricTerm(MetricCode.ACTIVE_BOUT, "active-bout", 2),
@@ -207,6 +216,9 @@ METRIC_TERMS: dict[MetricCode, MetricTerm] = {
         MetricTerm(MetricCode.VIGOROUS_CADENCE_TIME, "vigorous-cadence-time", 2),
     )
 }
+
+
+RESULT_FORMAT = "result-format-1"  # raised if a resource, element or code is removed or changes in meaning
 
 
 @dataclass(frozen=True)
@@ -223,7 +235,10 @@ KINDS: dict[str, str] = {
     "metric": "A number about sleep, rhythm or activity.",
     "night": "A statement about one night.",
     "series": "What a device recorded, epoch by epoch.",
+    "quality": "What the numbers rest on.",
+    "interval": "How far a summary would move with other nights or days.",
     "model-output": "Output of the PAT model or a document about it.",
+    "format": "The form of a result, by its major version.",
     "absence-reason": "Why a value is absent.",
 }
 _OTHERS = (
@@ -259,6 +274,29 @@ _OTHERS = (
         "series",
     ),
     Term(
+        "recording-quality",
+        "Quality of the recording",
+        "How long the device recorded and was worn; its parts are components.",
+        "quality",
+    ),
+    Term("wear-time", "Wear time", "Time that counts as worn.", "quality"),
+    Term("non-wear-time", "Non-wear time", "Time recorded but not worn.", "quality"),
+    Term("not-recorded-time", "Time not recorded", "Time within the recording without a value.", "quality"),
+    Term("wear-share", "Share of time worn", "Worn time of all time of the recording.", "quality"),
+    Term("valid-days", "Days with enough wear", "Local days with at least 16 h of wear.", "quality"),
+    Term(
+        "interval-low",
+        "Lower bound",
+        "Lower bound of the bootstrap interval of the value; the note says how it was made.",
+        "interval",
+    ),
+    Term(
+        "interval-high",
+        "Upper bound",
+        "Upper bound of the bootstrap interval; of a clock time it runs forward from the lower bound.",
+        "interval",
+    ),
+    Term(
         "embedding",
         "PAT embedding",
         "Mean over patches of the PAT encoder's output for one week, float32 little-endian.",
@@ -278,6 +316,12 @@ _OTHERS = (
     ),
     Term("prediction", "PAT prediction", "The output of a PAT head for one week.", "model-output"),
     Term("actigraphy-report", "Actigraphy analysis report", "All results of one recording.", "model-output"),
+    Term(
+        RESULT_FORMAT,
+        "Result format 1",
+        "Resources as docs/fhir.md lists them; within format 1 resources and elements are only added.",
+        "format",
+    ),
 )
 
 

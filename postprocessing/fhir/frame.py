@@ -13,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from postprocessing.analysis import Analysis
-from postprocessing.fhir.codes import LOCAL_TERMS, coding, local_system
+from postprocessing.fhir.codes import LOCAL_TERMS, RESULT_FORMAT, coding, local_system
 from postprocessing.fhir.series import Part, parts
 from postprocessing.fhir.times import date_time, period
 from preprocessing.recording import Recording
@@ -152,6 +152,11 @@ class Frame:
         return {"subject": reference} if reference else {}
 
     @cached_property
+    def format(self) -> Resource:
+        """``meta`` that names the version of the result's form."""
+        return {"tag": self.concept(RESULT_FORMAT)["coding"]}
+
+    @cached_property
     def organization(self) -> Resource:
         """The organisation that runs the service, by display name."""
         return {"type": "Organization", "display": self.options.organization}
@@ -184,4 +189,13 @@ class Frame:
     def concept(self, code: str, text: str | None = None) -> Resource:
         """Return a CodeableConcept of our CodeSystem; ``text`` defaults to the display."""
         display = LOCAL_TERMS[code].display
-        return {"coding": [coding(local_system(self.base), code, display)], "text": text or display}
+        return self.said([coding(local_system(self.base), code, display)], text or display)
+
+    def said(self, codings: list[Resource], text: str) -> Resource:
+        """Return a CodeableConcept; one that was said before in this Bundle is the same object."""
+        key = (text, *(part["code"] for part in codings))
+        return self._concepts.setdefault(key, {"coding": codings, "text": text})
+
+    @cached_property
+    def _concepts(self) -> dict[tuple[str, ...], Resource]:
+        return {}

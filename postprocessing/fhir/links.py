@@ -6,30 +6,24 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from postprocessing.fhir.r4 import REFERENCE, TARGETS, URN_UUID
-from postprocessing.fhir.rules import Element, Issue, Json
+from postprocessing.fhir.rules import Issue, Json, Node
 
 __all__ = ["MAX_ENTRIES", "bundle_issues", "reference_issues"]
 
 MAX_ENTRIES = 150  # of a transaction; AWS HealthLake takes 160 resources
 
 
-def reference_issues(resource: Json, walked: Sequence[Element]) -> Iterator[Issue]:
+def reference_issues(resource: Json, nodes: Sequence[Node]) -> Iterator[Issue]:
     """Yield references that are malformed, resolve nowhere or lead to a type that R4 does not allow there."""
     types = _types_by_url(resource)
-    anchors = {
-        f"#{element.value.get('id')}"
-        for element in walked
-        if element.key == "contained" and _is_object(element)
-    }
-    for element in walked:
-        if isinstance(element.value, dict) and "reference" in element.value:
-            yield from _reference(element, element.value["reference"], types, anchors)
-        if isinstance(element.value, dict) and element.name in TARGETS and "type" in element.value:
-            yield from _target(element, element.value["type"])
-
-
-def _is_object(element: Element) -> bool:
-    return isinstance(element.value, dict)
+    anchors = {f"#{node.value.get('id')}" for node in nodes if node.key == "contained"}
+    for node in nodes:
+        if node.kind != "Reference":
+            continue
+        if "reference" in node.value:
+            yield from _reference(node, node.value["reference"], types, anchors)
+        if "type" in node.value:
+            yield from _target(node, node.value["type"])
 
 
 def _types_by_url(resource: Json) -> dict[str, str]:
@@ -46,14 +40,12 @@ def _entries(resource: Json) -> list[Json]:
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
-def _reference(
-    element: Element, reference: object, types: dict[str, str], anchors: set[str]
-) -> Iterator[Issue]:
-    path = f"{element.path}.reference"
+def _reference(node: Node, reference: object, types: dict[str, str], anchors: set[str]) -> Iterator[Issue]:
     if not isinstance(reference, str):
-        yield Issue("json-type", path, "expected a string")
-    elif reference in types:
-        yield from _target(element, types[reference])
+        return  # the walk has said so
+    path = f"{node.path}.reference"
+    if reference in types:
+        yield from _target(node, types[reference])
     elif reference.startswith("urn:"):
         ours = URN_UUID.fullmatch(reference)
         message = "expected a fullUrl of this Bundle" if ours else "expected urn:uuid: and a lower-case UUID"
@@ -62,15 +54,15 @@ def _reference(
         if reference not in anchors:
             yield Issue("unresolved", path, "expected the id of a contained resource")
     elif match := REFERENCE.fullmatch(reference):
-        yield from _target(element, match["type"])
+        yield from _target(node, match["type"])
     else:
         yield Issue("reference", path, "expected Type/id, an absolute URL, urn:uuid: or #id")
 
 
-def _target(element: Element, kind: object) -> Iterator[Issue]:
-    allowed = TARGETS.get(element.name)
+def _target(node: Node, kind: object) -> Iterator[Issue]:
+    allowed = TARGETS.get(node.at)
     if allowed is not None and kind not in allowed:
-        yield Issue("reference-target", element.path, f"expected a reference to {', '.join(sorted(allowed))}")
+        yield Issue("reference-target", node.path, f"expected a reference to {', '.join(sorted(allowed))}")
 
 
 def bundle_issues(resource: Json) -> Iterator[Issue]:

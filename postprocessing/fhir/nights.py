@@ -60,4 +60,4 @@ def _moment(moment: datetime) -> Resource:
 
 def _component(frame: Frame, metric: Metric) -> Resource:
     term = METRIC_TERMS[metric.code]
-    return {"code": {"coding": term.codings(frame.base), "text": term.display}, **value_of(frame, metric)}
+    return {"code": frame.said(term.codings(frame.base), term.display), **value_of(frame, metric)}

@@ -75,7 +75,7 @@ def observation(frame: Frame, key: str, category: str, body: Resource) -> Resour
         "resourceType": "Observation",
         "identifier": frame.identifier(key),
         "status": "preliminary",
-        "category": [{"coding": [CATEGORIES[category]]}],
+        "category": [frame.said([CATEGORIES[category]], CATEGORIES[category]["display"])],
         **frame.subject,
         "issued": frame.issued,
         "performer": [frame.organization],
@@ -130,14 +130,32 @@ def metric_observation(frame: Frame, metric: Metric) -> Resource:
     """Return a metric of the whole recording, with its value or the reason why there is none."""
     term = METRIC_TERMS[metric.code]
     body = {
-        "code": {"coding": term.codings(frame.base), "text": _label(frame, metric)},
+        "code": frame.said(term.codings(frame.base), _label(frame, metric)),
         "effectivePeriod": frame.whole,
         **value_of(frame, metric),
         **_method(metric),
         **derived(frame),
-        **notes(_basis(metric), _reference_clock(frame, metric), clock_note(frame)),
+        **_bounds(frame, metric),
+        **notes(_basis(metric), _interval_note(metric), _reference_clock(frame, metric), clock_note(frame)),
     }
     return observation(frame, metric_key(metric), term.category, body)
+
+
+def _bounds(frame: Frame, metric: Metric) -> Resource:
+    """Return the bounds of the metric's interval as components, or nothing if it has none."""
+    if metric.interval is None:
+        return {}
+    bounds = {"interval-low": metric.interval.low, "interval-high": metric.interval.high}
+    said = {code: value_of(frame, metric.model_copy(update={"value": at})) for code, at in bounds.items()}
+    return {"component": [{"code": frame.concept(code), **value} for code, value in said.items()]}
+
+
+def _interval_note(metric: Metric) -> str | None:
+    """Say how the metric's interval was made."""
+    made = metric.interval
+    if made is None:
+        return None
+    return f"{made.level:.0%} bounds by {made.method}, from {made.units} of them; no error of measurement."
 
 
 def value_of(frame: Frame, metric: Metric) -> Resource:
@@ -167,15 +185,11 @@ def data_absent(frame: Frame, absence: Absence) -> Resource:
     """Return ``dataAbsentReason``: the FHIR code, our reason code and the sentence."""
     code = fhir_reason(absence.reason)
     ours = LOCAL_TERMS[absence.reason.value]
-    return {
-        "dataAbsentReason": {
-            "coding": [
-                coding(f"{TERMINOLOGY}/data-absent-reason", code, DATA_ABSENT_REASONS[code]),
-                coding(local_system(frame.base), ours.code, ours.display),
-            ],
-            "text": absence.detail,
-        }
-    }
+    codings = [
+        coding(f"{TERMINOLOGY}/data-absent-reason", code, DATA_ABSENT_REASONS[code]),
+        coding(local_system(frame.base), ours.code, ours.display),
+    ]
+    return {"dataAbsentReason": frame.said(codings, absence.detail)}
 
 
 def _label(frame: Frame, metric: Metric) -> str:

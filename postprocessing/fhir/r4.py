@@ -14,17 +14,14 @@ from postprocessing.fhir.codes import (
     LOINC,
     METRIC_TERMS,
     PHR,
+    PHYSICAL_ACTIVITY,
     TERMINOLOGY,
     UCUM_LABELS,
 )
 
 __all__ = [
-    "BOOLEANS",
     "CLOSED_SYSTEMS",
     "ID",
-    "INTEGERS",
-    "NUMBERS",
-    "QUANTITIES",
     "REFERENCE",
     "REQUIRED_CODES",
     "SAMPLES",
@@ -107,29 +104,12 @@ _TARGETS = {
 TARGETS: dict[str, frozenset[str]] = {name: frozenset(types.split()) for name, types in _TARGETS.items()}
 
 UCUM_ALLOWED: frozenset[str] = frozenset(
-    {*UCUM_LABELS, "h/d", "/d", "{steps}/(24.h)", "{clock_time}", "s", "ms", "d", "{MIMS}/d"}
+    {*UCUM_LABELS, "h/d", "/d", "{steps}/(24.h)", "{clock_time}", "s", "ms"}
 )
-QUANTITIES = frozenset({"valueQuantity", "origin", "quantity", "low", "high"})
-NUMBERS = frozenset(
-    {"probabilityDecimal", "relativeRisk", "valueDecimal", "factor", "lowerLimit", "upperLimit"}
-)
-INTEGERS = frozenset({"valueInteger", "size", "total", "count", "dimensions", "rank", "valuePositiveInt"})
-BOOLEANS = frozenset(
-    {
-        "valueBoolean",
-        "caseSensitive",
-        "experimental",
-        "userSelected",
-        "active",
-        "inactive",
-        "requestor",
-        "compositional",
-    }
-)
-
 CLOSED_SYSTEMS: dict[str, dict[str, str]] = {  # system -> code -> display: all that we may say of it
     LOINC: dict(term.loinc for term in METRIC_TERMS.values() if term.loinc),
     PHR: dict(term.phr for term in METRIC_TERMS.values() if term.phr),
+    PHYSICAL_ACTIVITY: {"DeviceActivePercentage": "Device Active Percentage"},
     f"{TERMINOLOGY}/data-absent-reason": DATA_ABSENT_REASONS,
     f"{TERMINOLOGY}/observation-category": {code: entry["display"] for code, entry in CATEGORIES.items()},
     f"{TERMINOLOGY}/v3-ObservationValue": {AIAST["code"]: AIAST["display"]},

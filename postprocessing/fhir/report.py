@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
-from postprocessing.analysis import Metric, ModelProvenance
-from postprocessing.fhir.codes import AIAST, METRIC_TERMS, TERMINOLOGY, UCUM_LABELS, coding
+from postprocessing.analysis import ModelProvenance
+from postprocessing.fhir.codes import AIAST, RESULT_FORMAT, TERMINOLOGY, coding
 from postprocessing.fhir.devices import AI
 from postprocessing.fhir.frame import Frame, Resource
-from postprocessing.fhir.observations import metrics_of, raw_keys, value_of
+from postprocessing.fhir.narrative import narrative
+from postprocessing.fhir.observations import raw_keys
 
-__all__ = ["REPORT", "XHTML", "algorithms_provenance", "model_provenance", "report"]
+__all__ = ["REPORT", "algorithms_provenance", "model_provenance", "report"]
 
 REPORT = "report"  # key
-XHTML = "http://www.w3.org/1999/xhtml"
 _PARTICIPANT = f"{TERMINOLOGY}/provenance-participant-type"
 
 
@@ -23,8 +22,8 @@ def report(frame: Frame, results: Sequence[str]) -> Resource:
     statement = frame.analysis.statement
     return {
         "resourceType": "DiagnosticReport",
-        **({"meta": {"security": [AIAST]}} if frame.pat_ran else {}),
-        "text": {"status": "generated", "div": _narrative(frame)},
+        "meta": {**({"security": [AIAST]} if frame.pat_ran else {}), **frame.format},
+        "text": {"status": "generated", "div": narrative(frame)},
         "identifier": frame.identifier(REPORT),
         "status": "preliminary",
         "category": [{"coding": [coding(f"{TERMINOLOGY}/v2-0074", "OTH", "Other")]}],
@@ -36,42 +35,6 @@ def report(frame: Frame, results: Sequence[str]) -> Resource:
         "result": [frame.reference(key) for key in results],
         "conclusion": f"For clinical review. {statement}",
     }
-
-
-def _narrative(frame: Frame) -> str:
-    rows = "".join(_row(frame, metric) for metric in metrics_of(frame.analysis))
-    lines = "".join(f"<p>{escape(line)}</p>" for line in (*_facts(frame), frame.analysis.statement))
-    table = f"<table><tr><th>Metric</th><th>Value</th></tr>{rows}</table>" if rows else ""
-    return f'<div xmlns="{XHTML}">{table}{lines}</div>'
-
-
-def _row(frame: Frame, metric: Metric) -> str:
-    display = METRIC_TERMS[metric.code].display
-    return f"<tr><td>{escape(display)}</td><td>{escape(_said(frame, metric))}</td></tr>"
-
-
-def _said(frame: Frame, metric: Metric) -> str:
-    if metric.absent is not None:
-        return f"absent: {metric.absent.detail}"
-    value = value_of(frame, metric)
-    if "valueTime" in value:
-        return str(value["valueTime"])
-    quantity = value["valueQuantity"]
-    unit = UCUM_LABELS[quantity["code"]]
-    return str(quantity["value"]) if unit == "1" else f"{quantity['value']} {unit}"
-
-
-def _facts(frame: Frame) -> list[str]:
-    analysis = frame.analysis
-    encoded = sum(week.embedding is not None for week in analysis.weeks)
-    sleep = analysis.sleep
-    facts = [
-        f"{sleep.valid_nights} of {len(sleep.nights)} nights count.",
-        f"Wear rule {analysis.quality.wear_rule}: {analysis.quality.wear_minutes:.0f} minutes of wear.",
-        f"PAT encoded {encoded} of {len(analysis.weeks)} weeks.",
-    ]
-    flags = (*analysis.quality.flags, *analysis.rhythm.flags)
-    return [*facts, f"Flags: {', '.join(flags)}."] if flags else facts
 
 
 def algorithms_provenance(frame: Frame, targets: Sequence[str]) -> Resource:
@@ -98,10 +61,14 @@ def model_provenance(frame: Frame, targets: Sequence[str], model: ModelProvenanc
 def _provenance(frame: Frame, targets: Sequence[str]) -> Resource:
     made = frame.analysis.provenance
     options = "; ".join(f"{name}={value}" for name, value in sorted(made.options.items()))
+    said = f"Analysis by {made.pipeline} in {RESULT_FORMAT}. {options}".strip()
     create = coding(f"{TERMINOLOGY}/v3-DataOperation", "CREATE", "create")
     assembler = {
         "type": _participant("assembler", "Assembler"),
-        "who": {"display": made.pipeline},
+        "who": {
+            "identifier": {"system": f"{frame.base}/NamingSystem/software", "value": made.pipeline},
+            "display": made.pipeline,
+        },
         "onBehalfOf": frame.organization,
     }
     return {
@@ -109,7 +76,7 @@ def _provenance(frame: Frame, targets: Sequence[str]) -> Resource:
         "target": [frame.reference(key) for key in targets],
         "occurredDateTime": frame.issued,
         "recorded": frame.issued,
-        "activity": {"coding": [create], "text": f"Analysis by {made.pipeline}. {options}".strip()},
+        "activity": {"coding": [create], "text": said},
         "agent": [assembler],
         "entity": [{"role": "source", "what": frame.reference(key)} for key in raw_keys(frame)],
     }

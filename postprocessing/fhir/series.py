@@ -51,7 +51,8 @@ def _part(recording: Recording, first: int, text: str) -> Part:
 
 def tokens(values: Sequence[float], decimals: int) -> list[str]:
     """Write each value with at most ``decimals`` decimals and no exponent; NaN is ``E``."""
-    return [_token(value, decimals) for value in values]
+    known = {value: _token(value, decimals) for value in set(values)}  # most counts occur many times
+    return [known[value] for value in values]  # a NaN is found as the same object
 
 
 def _token(value: float, decimals: int) -> str:

@@ -13,6 +13,9 @@ from typing import Any
 __all__ = ["TZ_CODE", "clock_time", "date_time", "period"]
 
 TZ_CODE = "http://hl7.org/fhir/StructureDefinition/tz-code"
+_LARGEST_OFFSET = timedelta(
+    hours=14
+)  # of a FHIR dateTime; and offsets have no seconds, as early local mean time has
 _FIXED_OFFSET = re.compile(r"[+-]\d\d:\d\d")
 
 
@@ -21,7 +24,7 @@ def date_time(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError("expected an aware time, found a wall clock without zone")
     offset = moment.utcoffset() or timedelta()
-    if offset % timedelta(minutes=1):  # local mean time of early dates: FHIR offsets have no seconds
+    if offset % timedelta(minutes=1) or abs(offset) > _LARGEST_OFFSET:  # as FHIR cannot write it
         moment = moment.astimezone(UTC)
     digits = "milliseconds" if moment.microsecond >= 1000 else "seconds"
     return moment.isoformat(timespec=digits).replace("+00:00", "Z")

@@ -87,6 +87,7 @@ def cohort_file(participant):
     return "\n".join(["timestamp,date,activity", *rows]) + "\n"
 
 
+@pytest.mark.fhir
 def test_bundles_of_real_recordings_pass_the_validator(client, tmp_path):
     files = []
     for name in AWD:
@@ -121,6 +122,7 @@ OTHERS = [
 ]
 
 
+@pytest.mark.fhir
 def test_bundles_of_every_other_device_pass_the_validator(client, tmp_path):
     files = []
     for name in OTHERS:
@@ -133,6 +135,7 @@ def test_bundles_of_every_other_device_pass_the_validator(client, tmp_path):
     assert [finding for finding in validate(files) if finding.severity == "error"] == []
 
 
+@pytest.mark.fhir
 def test_bundles_of_the_examples_pass_the_validator(client, week, tmp_path):
     files = []
     for kind in ("collection", "transaction"):
@@ -147,6 +150,7 @@ def test_bundles_of_the_examples_pass_the_validator(client, week, tmp_path):
     assert [finding for finding in validate(files) if finding.severity == "error"] == []
 
 
+@pytest.mark.fhir
 def test_the_transaction_of_a_real_recording_is_stored_and_found_by_code(client):
     headers = {
         "Accept": "application/fhir+json",

@@ -7,6 +7,8 @@ import pytest
 from postprocessing.fhir import audit_bundle, audit_event, check
 from tests.fhir_tools import validate
 
+pytestmark = pytest.mark.fhir
+
 ACTOR = {
     "uid": "doctor-1",
     "tenant": "clinic",

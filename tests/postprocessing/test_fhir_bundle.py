@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 from dataclasses import replace
@@ -13,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from defusedxml.ElementTree import fromstring
 
-from postprocessing.absence import Reason, fhir_reason
-from postprocessing.analysis import Analysis, Metric
+from postprocessing.absence import Reason, absent, fhir_reason
+from postprocessing.analysis import Analysis, Interval, Metric, Prediction
 from postprocessing.fhir import (
     BundleOptions,
     BundleOptionsError,
@@ -27,8 +29,12 @@ from postprocessing.fhir import bundle as bundle_function
 from postprocessing.fhir.codes import METRIC_TERMS
 from postprocessing.fhir.observations import metrics_of
 from postprocessing.fhir.series import LIMIT, parts
+from postprocessing.metrics import MetricCode
+from postprocessing.wording import claims
 from preprocessing.recording import Recording
-from tests.postprocessing.factory import CASES, ISSUED, UNCALIBRATED, Case, analysis, recording
+from tests.postprocessing.factory import CASES, ISSUED, PREDICTION, UNCALIBRATED, Case, analysis, recording
+
+pytestmark = pytest.mark.fhir
 
 Json = dict[str, Any]
 LOCAL = "https://pat-service.invalid/fhir/CodeSystem/pat-actigraphy"
@@ -318,9 +324,27 @@ def test_a_wall_clock_gives_dates_and_clock_times_and_says_so() -> None:
     assert clocked == {"2026-11-22T"}  # the time of issue is the only instant
 
 
-def test_a_month_of_nights_stays_below_the_entry_limit() -> None:
-    document = made("month", kind="transaction")
-    assert len(document["entry"]) == 90 <= 150
+def heads(count: int) -> tuple[Prediction, ...]:
+    return tuple(PREDICTION.model_copy(update={"head": f"head-{n}"}) for n in range(count))
+
+
+@pytest.mark.parametrize(
+    ("nights", "count", "entries"), [(31, 0, 96), (31, 5, 115), (35, 0, 102), (35, 9, 146), (60, 2, 148)]
+)
+def test_a_month_with_attention_and_several_heads_fits_one_transaction_and_so_do_sixty_nights(
+    nights: int, count: int, entries: int
+) -> None:
+    case = Case(days=nights + 1, epoch_seconds=600, profile=True, predictions=heads(count))
+    document = bundle(analysis(case), recording(case), options(kind="transaction"))
+    assert len(document["entry"]) == entries <= 150
+
+
+def test_sixty_nights_with_attention_and_three_heads_are_refused_as_a_transaction_with_advice() -> None:
+    case = Case(days=61, epoch_seconds=600, profile=True, predictions=heads(3))
+    with pytest.raises(
+        BundleTooLargeError, match="found 156; send the recording in shorter parts or ask for"
+    ):
+        bundle(analysis(case), recording(case), options(kind="transaction"))
 
 
 def test_a_transaction_above_the_limit_is_refused_and_a_collection_is_not() -> None:
@@ -411,3 +435,107 @@ def test_an_offset_with_seconds_is_written_in_utc() -> None:
     case = replace(CASES["no_pat"], start=datetime(1950, 1, 5), zone="Africa/Monrovia")  # -00:44:30
     period = observation(bundle(analysis(case), recording(case), options()), "IS")["effectivePeriod"]
     assert period["start"] == "1950-01-05T00:44:30Z"
+
+
+def test_an_offset_beyond_fourteen_hours_is_written_in_utc() -> None:
+    case = replace(CASES["no_pat"], zone="+15:30")
+    period = observation(bundle(analysis(case), recording(case), options()), "IS")["effectivePeriod"]
+    assert period["start"] == "2026-01-04T08:30:00Z"
+
+
+def test_the_form_of_the_result_is_named_by_its_version_where_receivers_look() -> None:
+    document = made("week")
+    [report] = resources(document, "DiagnosticReport")
+    for meta in (document["meta"], report["meta"]):
+        assert [(tag["system"], tag["code"]) for tag in meta["tag"]] == [(LOCAL, "result-format-1")]
+    for provenance in resources(document, "Provenance"):
+        assert "result-format-1" in provenance["activity"]["text"]
+
+
+def test_all_but_what_the_device_reported_is_preliminary() -> None:
+    document = made("prediction")
+    final = {
+        found["code"]["text"] for found in resources(document, "Observation") if found["status"] == "final"
+    }
+    assert final == {"Activity counts per epoch"}
+    kinds = ("Observation", "DiagnosticReport", "RiskAssessment")
+    stated = [found["status"] for kind in kinds for found in resources(document, kind)]
+    assert set(stated) == {"final", "preliminary"}
+    assert {found["docStatus"] for found in resources(document, "DocumentReference")} == {"preliminary"}
+
+
+def test_wear_and_gaps_are_components_of_one_observation_and_flags_its_notes() -> None:
+    quality = observation(made("wall_clock"), "recording-quality")
+    found = {local_code(part["code"]): part["valueQuantity"] for part in quality["component"]}
+    assert found["not-recorded-time"]["value"] == 60
+    assert (found["wear-time"]["value"], found["wear-time"]["code"]) == (10_020, "min")
+    assert found["wear-share"]["value"] == round(100 * 10_020 / 10_080, 1)
+    assert found["valid-days"]["code"] == "d"
+    assert "time zone is not known" in quality["note"][0]["text"]
+
+
+def test_an_interval_is_two_components_in_the_metric_s_own_unit_and_a_note_that_says_how() -> None:
+    case = CASES["week"]
+    source = analysis(case)
+    metrics = {metric.code: metric for metric in source.sleep.metrics}
+    wide = Interval(
+        low=300.126, high=500, level=0.95, resamples=2000, units=5, method="bootstrap over nights, seed 0"
+    )
+    late = wide.model_copy(update={"low": 23.5, "high": 0.25})
+    changed = [
+        metrics[MetricCode.TOTAL_SLEEP_TIME].model_copy(update={"interval": wide}),
+        metrics[MetricCode.MID_SLEEP].model_copy(update={"interval": late}),
+    ]
+    sleep = source.sleep.model_copy(update={"metrics": tuple(changed)})
+    document = bundle(source.model_copy(update={"sleep": sleep}), recording(case), options())
+    total, middle = observation(document, "total-sleep-time"), observation(document, "mid-sleep")
+    low, high = total["component"]
+    assert (local_code(low["code"]), local_code(high["code"])) == ("interval-low", "interval-high")
+    assert (low["valueQuantity"]["value"], low["valueQuantity"]["code"]) == (300.13, "min")
+    assert [part["valueTime"] for part in middle["component"]] == ["23:30:00", "00:15:00"]
+    assert "95% bounds by bootstrap over nights, seed 0, from 5 of them" in json.dumps(total["note"])
+    assert "95% interval 300.13 to 500)" in narrative_of(document)
+
+
+def narrative_of(document: Json) -> str:
+    [report] = resources(document, "DiagnosticReport")
+    return str(report["text"]["div"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_narrative_says_each_metric_or_why_it_is_absent_and_claims_nothing(name: str) -> None:
+    document, source = made(name), analysis(CASES[name])
+    text = html.unescape(narrative_of(document))
+    assert "For clinical review" in text
+    assert "preliminary until a clinician signs it off" in text
+    for metric in metrics_of(source):
+        assert METRIC_TERMS[metric.code].display in text
+        assert metric.absent is None or metric.absent.detail in text
+    for week in source.weeks:
+        assert week.absent is None or week.absent.detail in text
+        assert week.predictions_absent is None or week.predictions_absent.detail in text
+        assert all(prediction.evidence in text for prediction in week.predictions)
+    assert source.weeks_absent is None or source.weeks_absent.detail in text
+    assert claims(re.sub("<[^>]*>", " ", text)) == ()
+
+
+def test_the_narrative_of_a_recording_without_sleep_says_why() -> None:
+    case = CASES["enmo"]
+    source = analysis(case)
+    none = source.sleep.model_copy(
+        update={"absent": absent(Reason.NEEDS_RAW_ACCELERATION), "nights": (), "metrics": (), "scorer": None}
+    )
+    document = bundle(source.model_copy(update={"sleep": none}), recording(case), options())
+    assert "Sleep is absent: The algorithm needs raw tri-axial acceleration" in narrative_of(document)
+
+
+def test_the_narrative_tells_a_probability_from_a_score() -> None:
+    text = narrative_of(made("prediction"))
+    assert "calibrated probability 23.4 %" in text
+    assert "score 0.234, uncalibrated: not a probability" in text
+
+
+def test_the_narrative_is_well_formed_xml() -> None:
+    for name in CASES:
+        root = fromstring(narrative_of(made(name)))
+        assert root.tag == "{http://www.w3.org/1999/xhtml}div"

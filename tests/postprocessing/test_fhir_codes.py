@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from postprocessing.absence import Reason, fhir_reason
 from postprocessing.fhir import DEVELOPMENT_BASE, check, code_system
 from postprocessing.fhir.codes import (
@@ -24,6 +26,8 @@ from postprocessing.metrics import METRICS, MetricCode
 from preprocessing.units import Device, Unit
 from tests.postprocessing.factory import CASES, analysis, recording
 from tests.shared import ROOT, shared
+
+pytestmark = pytest.mark.fhir
 
 DOCUMENT = ROOT / "docs" / "fhir.md"
 

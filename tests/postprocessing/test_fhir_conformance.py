@@ -15,6 +15,8 @@ from postprocessing.metrics import MetricCode
 from tests.fhir_tools import Finding, fhir_server, validate
 from tests.postprocessing.factory import CASES, ISSUED, analysis, recording
 
+pytestmark = pytest.mark.fhir
+
 EXPECTED_INFORMATION = "is not in the Bundle"  # Patient/123 lives on the receiver
 
 

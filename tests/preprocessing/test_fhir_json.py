@@ -22,6 +22,8 @@ from tests.postprocessing.factory import CASES, ISSUED, analysis
 from tests.postprocessing.factory import recording as made_recording
 from tests.preprocessing.damage import outcomes
 
+pytestmark = pytest.mark.fhir
+
 Json = dict[str, Any]
 NAN = np.nan
 LOCAL = "https://example.org/fhir/CodeSystem/pat-actigraphy"
