@@ -26,7 +26,7 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-from serving import edges, hardening, logs, protocol, spans, tls
+from serving import edges, hardening, health_data, logs, protocol, spans, tls
 from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, HeaderLimits, JsonOnly, Pace
 from serving.revocation import CredentialsUnusable
@@ -46,6 +46,7 @@ dispatch.install()
 paths.install()
 protocol.install(max(SETTINGS.body_seconds, SETTINGS.timeout_seconds))
 tls.check(SETTINGS)
+health_data.check(SETTINGS)
 
 _ENGINE = EngineOptions(SETTINGS.engine, SETTINGS.precision.value, SETTINGS.runner_threads)
 _ONE_THREAD = [  # numpy's libraries: the threads of this server are counted in Settings
@@ -158,6 +159,7 @@ class PatService:
         pinned = model.maker if isinstance(model, ModelCard) else None
         limits = RunnerLimits(SETTINGS.max_batch_size, SETTINGS.max_waiting_weeks, SETTINGS.runner_workers)
         self.desk = Desk(SETTINGS, RemoteRunner(self._hop, pinned, limits), model)
+        self.health_data = health_data.HealthData.of(SETTINGS)
         fhir.warm()
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request
         self._safeguarded()

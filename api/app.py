@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from api import accounts, research, status, subjects, v1
+from api import accounts, health, research, status, subjects, v1
 from api.openapi import Description
 from api.problems import invalid, problem
 
@@ -19,6 +19,7 @@ def build() -> FastAPI:
     app.add_exception_handler(RequestValidationError, _refused)
     app.include_router(v1.router)
     app.include_router(subjects.router)
+    app.include_router(health.router)
     app.include_router(accounts.router)
     app.include_router(status.router)
     app.include_router(research.router)

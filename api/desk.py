@@ -60,7 +60,10 @@ class Desk:
         """Analyse one recording and say it in FHIR R4; raises NotThere for another's subject."""
         if wish.subject and (access := current_access()):
             await access.about(wish.subject)
-        analysis = await self.analyze(recording, options)
+        return await self.in_fhir(await self.analyze(recording, options), recording, wish)
+
+    async def in_fhir(self, analysis: Analysis, recording: Recording, wish: FhirWish) -> dict[str, Any]:
+        """Say an analysis of ``recording`` in FHIR R4; who may see the subject has been asked."""
         return await asyncio.to_thread(fhir.bundle, analysis, recording, self._fhir_options(wish))
 
     async def report(self, recording: Recording, options: AnalyzeOptions) -> str:

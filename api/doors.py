@@ -34,6 +34,7 @@ def doors(settings: Settings) -> Mapping[str, Door]:
         **dict.fromkeys(_RAW, raw(settings)),
         **dict.fromkeys(_SMALL, small),
         "/v1/recordings:deidentify": one,
+        "/v1/subjects:analyze": Door(_SMALL_BYTES, json_only=True, larger="docs/api.md says what it takes"),
         "/v1/embed": weeks,
     }
 

@@ -44,6 +44,7 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("POST", "/v1/embed"): Verb.EMBED,
     ("POST", "/v1/recordings:analyze"): Verb.ANALYZE,
     ("POST", "/v1/recordings:report"): Verb.ANALYZE,
+    ("POST", "/v1/subjects:analyze"): Verb.ANALYZE_SUBJECT,
     ("POST", "/v1/subjects:delete"): Verb.DELETE_SUBJECT,
     ("POST", "/v1/subjects:export"): Verb.EXPORT_SUBJECT,
     ("POST", "/v1/care:begin"): Verb.CHANGE_CARE,

@@ -146,7 +146,37 @@ _DOORS: Mapping[str, _Door] = {
     "/schema.json": _Door("What BentoML's client reads", None, {_JSON: {"type": "object"}}),
     "/openapi.json": _Door("This document", None, {_JSON: {"type": "object"}}),
 }
+_SUBJECT_ANALYSIS: Json = {
+    "type": "object",
+    "required": ["analysis", "source", "written_back"],
+    "properties": {
+        "analysis": _ref(Analysis),
+        "source": {
+            "type": "object",
+            "required": ["pages", "listed", "used", "set_aside", "truncated", "loss_possible"],
+            "properties": {
+                **{name: {"type": "integer"} for name in ("pages", "listed", "used")},
+                "set_aside": {"type": "object", "additionalProperties": {"type": "integer"}},
+                **{name: {"type": "boolean"} for name in ("truncated", "loss_possible")},
+                "processing_ids": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+        "written_back": {
+            "type": ["object", "null"],
+            "required": ["metric_id", "status", "reason"],
+            "properties": {
+                "metric_id": {"type": "string", "format": "uuid"},
+                "status": {"enum": ["stored", "already_stored", "unconfirmed", "failed"]},
+                "reason": {"type": ["string", "null"]},
+            },
+        },
+    },
+}
+_BEHIND: Mapping[str, Sequence[HTTPStatus]] = {  # what a service behind this one may bring about
+    "/v1/subjects:analyze": (HTTPStatus.BAD_GATEWAY,)
+}
 _ANSWERS: Mapping[str, Mapping[str, Json]] = {
+    "/v1/subjects:analyze": {_JSON: _SUBJECT_ANALYSIS, FHIR_JSON: _BUNDLE},
     "/v1/recordings:analyze": {_JSON: _ref(Analysis), FHIR_JSON: _BUNDLE},
     "/v1/recordings:report": {_HTML: {"type": "string"}},
     "/v1/embed": {_JSON: _EMBEDDED, _OCTETS: _BINARY},
@@ -222,7 +252,11 @@ def _responses(path: str, found: Json) -> Json:
     door, takes_body = _DOORS.get(path), path in HEADERS or "requestBody" in found
     answers = door.answers if door else _ANSWERS.get(path, {_JSON: {"type": "object"}})
     content = {kind: {"schema": schema} for kind, schema in answers.items()}
-    refusals = [*_REFUSALS, *(_REFUSED_BODIES if takes_body or (door and door.body) else ())]
+    refusals = [
+        *_REFUSALS,
+        *_BEHIND.get(path, ()),
+        *(_REFUSED_BODIES if takes_body or (door and door.body) else ()),
+    ]
     problem = {MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS.format(model="Problem")}}}
     refused = {str(int(code)): {"description": code.phrase, "content": problem} for code in refusals}
     return {"200": {"description": "the answer", "content": content}, **refused}

@@ -41,6 +41,7 @@ class Verb(StrEnum):
     """What a route does."""
 
     ANALYZE = "analyze"
+    ANALYZE_SUBJECT = "analyze_subject"
     EMBED = "embed"
     READ_STATUS = "read_status"
     READ_SCHEMA = "read_schema"
@@ -79,6 +80,7 @@ _EVERYBODY = dict.fromkeys(Role, Scope.ANY)
 
 POLICY: Mapping[Verb, Mapping[Role, Scope]] = {
     Verb.ANALYZE: {Role.PATIENT: Scope.OWN, Role.CLINICIAN: Scope.CARE, Role.SERVICE: Scope.TENANT},
+    Verb.ANALYZE_SUBJECT: {Role.PATIENT: Scope.OWN},  # a token opens the data of its owner, nobody else's
     Verb.EMBED: {Role.CLINICIAN: Scope.CARE, Role.SERVICE: Scope.TENANT},
     Verb.READ_STATUS: _EVERYBODY,
     Verb.READ_SCHEMA: _EVERYBODY,
@@ -109,6 +111,7 @@ CONFIRMED = frozenset(  # destructive, of admins, or in an emergency: only while
 )
 
 _OF_A_SUBJECT = {
+    Verb.ANALYZE_SUBJECT,
     Verb.DELETE_SUBJECT,
     Verb.EXPORT_SUBJECT,
     Verb.READ_DISCLOSURES,

@@ -94,6 +94,12 @@ class Settings:
     rate_tenant: int = 1_200
     rate_failure: int = 30  # failed identifications a minute of one address
     rate_emergency: int = 10  # emergencies an hour of one caller
+    health_data_url: str = ""  # of the health data service; empty: there is none
+    health_data_ca_file: str = ""  # who vouches for it; empty: whom the system trusts
+    health_data_users_file: str = ""  # JSON: subject to the UUID that it keeps the subject under
+    health_data_seconds: int = 20  # for all that is asked of it in one request; as long again to write back
+    health_data_late_days: int = 14  # after the period in which its uploads may still arrive
+    health_data_pages: int = 60  # of 1,000 metrics, asked for in one request
     fhir_canonical_base: str = "https://pat-service.invalid/fhir"
     organization: str = "PAT Service (unconfigured organisation)"
 
@@ -148,6 +154,7 @@ class Settings:
         self._check_issuer()
         self._check_redis()
         self._check_edges()
+        self._check_health_data()
         for name, value in vars(self).items():
             if isinstance(value, int) and value < 1:
                 raise SettingsError(f"{_variable(name)}: expected a whole number of at least 1")
@@ -180,6 +187,25 @@ class Settings:
             if url and (fault := redis_address.fault(url, schemes)):
                 raise SettingsError(f"{_variable(name)}: {fault}")
 
+    def _check_health_data(self) -> None:
+        """Refuse an address where a caller's token could be overheard, and more time than an answer has."""
+        if not self.health_data_url:
+            if self.health_data_ca_file or self.health_data_users_file:
+                raise SettingsError(
+                    "PAT_HEALTH_DATA_CA_FILE and PAT_HEALTH_DATA_USERS_FILE need PAT_HEALTH_DATA_URL as well"
+                )
+            return
+        plain = self.profile is not Profile.PRODUCTION and _is_loopback(self.health_data_url)
+        if not _is_address(self.health_data_url, ("https", "http") if plain else ("https",)):
+            raise SettingsError("PAT_HEALTH_DATA_URL: expected an address that begins with https://")
+        if set("@?#") & set(self.health_data_url):
+            raise SettingsError("PAT_HEALTH_DATA_URL: expected an address without user, query and fragment")
+        if 2 * self.health_data_seconds >= self.timeout_seconds:
+            raise SettingsError(
+                "PAT_HEALTH_DATA_SECONDS: expected less than half of PAT_TIMEOUT_SECONDS, for an answer that "
+                "is written back takes it twice"
+            )
+
     def _check_edges(self) -> None:
         if self.tls != bool(self.tls_key_file) or (self.tls_client_ca_file and not self.tls):
             raise SettingsError(
@@ -206,6 +232,13 @@ def _is_address(text: str, schemes: tuple[str, ...]) -> bool:
     except ValueError:
         return False
     return url.scheme in schemes and bool(url.hostname)
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(urlsplit(text).hostname or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _variable(name: str) -> str:

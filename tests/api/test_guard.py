@@ -148,6 +148,7 @@ async def test_a_route_that_is_not_in_the_table_is_not_there_for_anybody(ask, tr
 async def test_a_role_without_the_verb_is_refused(ask, trail, role, route):
     may = {
         Verb.ANALYZE: {Role.PATIENT, Role.CLINICIAN, Role.SERVICE},
+        Verb.ANALYZE_SUBJECT: {Role.PATIENT},
         Verb.EMBED: {Role.CLINICIAN, Role.SERVICE},
         Verb.READ_SCHEMA: set(Role),
         Verb.DELETE_SUBJECT: {Role.PATIENT, Role.ADMIN},

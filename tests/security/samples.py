@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.e2e.health_metrics import PERIOD
+
 RECORDING = {
     "start": "2026-03-02T18:30:00+01:00",
     "zone": "Europe/Berlin",
@@ -45,6 +47,7 @@ OF_A_SUBJECT: Mapping[tuple[str, str], Callable[[str], Request]] = {
         **FHIR, **{"X-PAT-Subject": f"Patient/{subject}"}
     ),
     ("POST", "/v1/recordings:deidentify"): lambda subject: {"json": {**RECORDING, "subject": subject}},
+    ("POST", "/v1/subjects:analyze"): lambda subject: {"json": {"subject": subject, **PERIOD}},
     ("POST", "/v1/subjects:delete"): lambda subject: {"json": {"subject": subject}},
     ("POST", "/v1/subjects:export"): lambda subject: {"json": {"subject": subject}},
     ("POST", "/v1/subjects:disclosures"): lambda subject: {"json": {"subject": subject}},

@@ -11,6 +11,7 @@ from serving.policy import POLICY, Relation, Verb, decide, scopes
 MATRIX = {
     #                 patient clinician researcher service admin
     "analyze": "ynn nyn --- yyy ---",
+    "analyze_subject": "ynn --- --- --- ---",
     "embed": "--- nyn --- yyy ---",
     "read_status": "yyy yyy yyy yyy yyy",
     "read_schema": "yyy yyy yyy yyy yyy",

@@ -87,6 +87,19 @@ def test_values_are_read_with_their_type():
         ({"PAT_RATES_URL": "rediss://redis:port"}, "PAT_RATES_URL: expected an address"),
         ({"PAT_RATES_URL": "rediss:///0"}, "PAT_RATES_URL: expected an address"),
         ({"PAT_STORE_URL": "http://redis"}, "PAT_STORE_URL: expected an address"),
+        (
+            {"PAT_HEALTH_DATA_URL": "http://hds.example"},
+            "PAT_HEALTH_DATA_URL: expected an address that begins",
+        ),
+        ({"PAT_HEALTH_DATA_URL": "http://localhost:8000"}, "PAT_HEALTH_DATA_URL: expected an address that"),
+        ({**PRODUCTION, "PAT_HEALTH_DATA_URL": "http://127.0.0.1:8000"}, "PAT_HEALTH_DATA_URL: expected an"),
+        ({"PAT_HEALTH_DATA_URL": "ftp://127.0.0.1"}, "PAT_HEALTH_DATA_URL: expected an address"),
+        ({"PAT_HEALTH_DATA_URL": "https://["}, "PAT_HEALTH_DATA_URL: expected an address"),
+        ({"PAT_HEALTH_DATA_URL": "https://u:p@hds.example"}, "without user, query and fragment"),
+        ({"PAT_HEALTH_DATA_URL": "https://hds.example/?x=1"}, "without user, query and fragment"),
+        ({"PAT_HEALTH_DATA_CA_FILE": "/c"}, "need PAT_HEALTH_DATA_URL"),
+        ({"PAT_HEALTH_DATA_USERS_FILE": "/u"}, "need PAT_HEALTH_DATA_URL"),
+        ({"PAT_HEALTH_DATA_URL": "https://h", "PAT_HEALTH_DATA_SECONDS": "30"}, "less than half"),
         ({"PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({**TLS, "PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({"PAT_HOST": "localhost"}, "PAT_HOST: expected an address"),
@@ -103,6 +116,13 @@ def test_values_are_read_with_their_type():
 def test_what_must_not_start_is_refused(environ, message):
     with pytest.raises(SettingsError, match=message):
         Settings.from_environment(environ)
+
+
+def test_a_health_data_service_is_spoken_to_over_tls_or_on_this_machine():
+    for environ in ({**PRODUCTION, "PAT_HEALTH_DATA_URL": "https://hds.example/base"},):
+        assert Settings.from_environment(environ).health_data_url == "https://hds.example/base"
+    for url in ("http://127.0.0.1:8000", "http://[::1]:8000"):
+        assert Settings.from_environment({"PAT_HEALTH_DATA_URL": url}).health_data_url == url
 
 
 @pytest.mark.parametrize("url", ["rediss://redis", "rediss://redis:6390/1", "unix:///run/redis/redis.sock"])
