@@ -38,6 +38,7 @@ _EMPTY_PAGES = 2  # in a row are the end
 _INSTANT = timedelta(milliseconds=1)
 _EARLIEST = timedelta(days=14)  # a series whose record was made when it began
 _CLOCK_SKEW = timedelta(days=1)
+_MOST_BYTES = 64_000_000  # of all pages of one request
 _CONFIRMATIONS = 2
 _UPLOADS = 2  # the second only where the first is known not to have been stored
 _SOURCE = "pat_service"
@@ -90,6 +91,7 @@ class _Pull:
     until: Deadline
     found: Sorted
     pages: int = 0
+    bytes: int = 0
     truncated: bool = False
 
 
@@ -167,7 +169,7 @@ class HealthData:
         """Take the pages of a range; whether they held anything new."""
         new, empty, offset = False, 0, 0
         while empty < _EMPTY_PAGES:
-            if pull.pages >= self._settings.health_data_pages:
+            if pull.pages >= self._settings.health_data_pages or pull.bytes >= _MOST_BYTES:
                 pull.truncated = True
                 break
             items = await self._page(pull, asked, offset)
@@ -180,6 +182,7 @@ class HealthData:
         query = {**asked.query(), "limit": str(_PAGE_ITEMS), "offset": str(offset)}
         pull.pages += 1
         body = await self._exchange.read(_PATH, query, pull.token, pull.until)
+        pull.bytes += len(body)
         return await asyncio.to_thread(_items, body)
 
     async def write_back(self, result: Result, token: Token) -> Written:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -73,11 +73,12 @@ class Answer:
     status: int
     body: bytes = b""
     retry_after: float | None = None
+    fault: str = ""  # why what came cannot be used, whatever its status
 
     @property
     def ok(self) -> bool:
         """Whether it is a success."""
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+        return not self.fault and HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property
     def failed(self) -> bool:
@@ -95,7 +96,7 @@ class Answer:
             return TokenRefused()
         if self.status in _UNREACHED or self.status == HTTPStatus.TOO_MANY_REQUESTS:
             return UpstreamUnavailable(self.retry_after or 5)
-        return UpstreamError(f"the status {self.status}")
+        return UpstreamError(self.fault or f"the status {self.status}")
 
 
 class _Failed(Exception):  # noqa: N818  # for the breaker alone
@@ -127,10 +128,10 @@ class Exchange:
         headers = {**_HEADERS, **options.pop("headers", {}), **token.header()}
         return self._client.build_request(method, path, headers=headers, **options)
 
-    async def _guarded(self, work: Any) -> Answer:
+    async def _guarded(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         try:
             with self.breaker.call():
-                answer: Answer = await work
+                answer = await work
                 answer.check()
         except BreakerOpen as error:
             work.close()  # it never began
@@ -167,12 +168,13 @@ class Exchange:
         response = await self._client.send(request, stream=True, follow_redirects=False)
         try:
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise UpstreamError("a content encoding that was not asked for")
+                return Answer(response.status_code, fault="a content encoding that was not asked for")
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > self._most:
-                    raise UpstreamError(f"an answer of more than {self._most:,} bytes")
+                    fault = f"an answer of more than {self._most:,} bytes"
+                    return Answer(response.status_code, fault=fault)
             return Answer(response.status_code, bytes(body), _seconds(response.headers.get("retry-after")))
         finally:
             await response.aclose()

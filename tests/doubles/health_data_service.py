@@ -496,7 +496,7 @@ def running() -> Iterator[Double]:
             _wait(process, double)
             yield double
         finally:
-            process.terminate()
+            process.kill()  # it would wait for uploads that it never answers
 
 
 def _wait(process: subprocess.Popen[bytes], double: Double, seconds: float = 60) -> None:

@@ -17,8 +17,8 @@ from serving.state import audit_folder, audit_keys, open_vault
 from tests.doubles.health_data_service import running
 from tests.e2e.conftest import home, week
 from tests.e2e.guarded import guarded
-from tests.e2e.health_metrics import days
 from tests.e2e.server import Served
+from tests.health_data.metrics import days
 
 __all__ = ["home", "week"]
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.e2e.health_metrics import PERIOD
+from tests.health_data.metrics import PERIOD
 
 RECORDING = {
     "start": "2026-03-02T18:30:00+01:00",
