@@ -156,7 +156,7 @@ class Exchange:
         try:
             async with asyncio.timeout(min(until.left, _LONGEST_TRY_SECONDS)):
                 answer = await self._sent(request)
-        except (httpx.TransportError, httpx.StreamError, TimeoutError) as error:
+        except (httpx.TransportError, TimeoutError) as error:
             log.warning("the health data service gave no answer: %s", type(error).__name__)
             return Answer(_NO_ANSWER)
         if not answer.ok:
@@ -170,7 +170,7 @@ class Exchange:
             if response.headers.get("content-encoding", "identity") != "identity":
                 return Answer(response.status_code, fault="a content encoding that was not asked for")
             body = bytearray()
-            async for chunk in response.aiter_raw():
+            async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > self._most:
                     fault = f"an answer of more than {self._most:,} bytes"

@@ -76,12 +76,12 @@ def metric(name: str, made: datetime, **changes: Any) -> Json:
     }
 
 
-def steps(minute: int, amount: Any, start: datetime = START, **metadata: Any) -> Json:
+def steps(minute: int, amount: Any, day: datetime = START, **metadata: Any) -> Json:
     """Steps of one minute whose metadata says when they were taken."""
-    begin, end = (start + timedelta(minutes=minute + more) for more in (0, 1))
+    begin, end = (day + timedelta(minutes=minute + more) for more in (0, 1))
     said = {"start": begin.isoformat(), "end": end.isoformat(), "time_zone": ZONE, **metadata}
     return metric(
-        named("steps", minute, start),
+        named("steps", minute, day),
         end,
         activity_data={"steps": amount},
         metadata={name: value for name, value in said.items() if value is not ...},

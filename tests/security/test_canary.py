@@ -15,7 +15,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.auth import Role
+from tests.doubles.health_data_service import running
 from tests.e2e.guarded import guarded
+from tests.health_data.metrics import START, metric, packed, steps, upload
 from tests.security.canary import Markers, everything
 from tests.security.conftest import UNLIMITED
 from tests.security.forms import forms, hits, number_forms, rest
@@ -45,9 +47,11 @@ def test_the_search_finds_base64_of_a_whole_that_holds_the_marker():
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_no_marker_rests_anywhere_but_who_asked_in_the_trail(tmp_path_factory, home):
+def test_no_marker_rests_anywhere_but_who_asked_in_the_trail(tmp_path_factory, home, double):
     at, folder = Markers(), tmp_path_factory.mktemp("canary")
-    with guarded(home, folder, SETTINGS) as served:
+    upstream = {"PAT_HEALTH_DATA_URL": double.url, "PAT_HEALTH_DATA_SECONDS": "3"}
+    double.keep(listed(at))
+    with guarded(home, folder, {**SETTINGS, **upstream}) as served:
         statuses = asked_for_everything(served, at)
         assert statuses >= {200, 400, 401, 403, 404, 406, 413, 415, 422}
         assert not {status for status in statuses if status >= 500}
@@ -66,6 +70,19 @@ def test_no_marker_rests_anywhere_but_who_asked_in_the_trail(tmp_path_factory, h
     assert at.uid.encode() in trail  # the search sees what is there
     assert at.tenant.encode() in trail
     assert not (ROOT / "monitoring").exists()
+
+
+@pytest.fixture(scope="module")
+def double():
+    with running() as one:
+        yield one
+
+
+def listed(at):
+    """What the health data service holds of everybody, with markers in it."""
+    note = {"metric_type": "mood_assessment", "mental_health_data": {"notes": at.secret}}
+    mood = metric(at.secret, START, metadata={at.secret: at.secret}, **note)
+    return upload(packed([at.number] * 1440), mood, {"metric_type": at.secret}, steps(2, at.secret))
 
 
 def leaked(at, files):
