@@ -7,7 +7,7 @@ from typing import Any
 JSON = dict[str, Any]
 DOOR = "/v1/subjects:analyze"
 ANNA = "7d1c0a52-3f0e-4c8b-9a4e-0b6f2f1e9c11"  # a subject that is a UUID upstream as well
-FIREBASE_UID = "k2Jd8sLq0XbYt5VnRz7PwE3mAaC1"  # 28 letters, as Firebase makes them
+FIREBASE_UID = "firebase" * 3 + "uids"  # 28 letters, as Firebase makes them
 SECONDS = 6
 PAGES = 40
 
