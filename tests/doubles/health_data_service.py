@@ -13,16 +13,13 @@ import asyncio
 import base64
 import contextlib
 import json
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import uvicorn
 from pydantic import ValidationError
 from starlette.applications import Starlette
@@ -30,12 +27,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.doubles.health_data_errors import Refused, detail, flat, problem
 from tests.doubles.health_data_models import ACCEPTED_BY_D04, HealthDataUpload, rule_broken
 from tests.doubles.health_data_stores import Query, Upload, instant, listed
-from tests.e2e.server import free_port
-from tests.shared import ROOT
 
-__all__ = ["DEFECTS", "PROFILES", "Double", "running"]
+__all__ = ["DEFECTS", "PROFILES"]
 
 Json = dict[str, Any]
 PATH = "/api/v1/health-data"
@@ -48,38 +44,6 @@ PROFILES = {
 PROFILE_STORES = {"r1": "S3", "r2": "S2"}
 FIXED_TOKENS = frozenset({"dev_token_admin", "dev_token_user", "dev_token_patient", "mock_token"})
 _BODY_BYTES = 5_000_000
-
-
-class Refused(Exception):  # noqa: N818  # it is an answer
-    """How a request is answered instead."""
-
-    def __init__(self, answer: Response) -> None:
-        super().__init__()
-        self.answer = answer
-
-
-def problem(status: int, slug: str, detail: str, **headers: str) -> Refused:
-    """E1, a problem body."""
-    body = {
-        "type": f"https://hds.example/problems/{slug}",
-        "title": slug.replace("-", " ").title(),
-        "status": status,
-        "detail": detail,
-        "instance": "https://hds.example/requests/1f0d",
-        "trace_id": uuid.uuid4().hex,
-    }
-    return Refused(JSONResponse(body, status, headers=headers))
-
-
-def detail(status: int, said: Any, **headers: str) -> Refused:
-    """E2, ``detail``."""
-    return Refused(JSONResponse({"detail": said}, status, headers=headers))
-
-
-def flat(status: int, code: str, message: str) -> Refused:
-    """E3, of a middleware."""
-    body = {"error": code, "message": message, "timestamp": datetime.now(UTC).isoformat()}
-    return Refused(JSONResponse(body, status))
 
 
 @dataclass
@@ -459,54 +423,6 @@ APP = Starlette(
         Route("/_double", calls, methods=["GET"]),
     ]
 )
-
-
-@dataclass(frozen=True)
-class Double:
-    """A running double, and how a test changes it."""
-
-    url: str
-
-    def become(self, **said: Any) -> None:
-        """Be without data and defects but those ``said`` (fields of State, ``profile``, ``without``)."""
-        httpx.put(f"{self.url}/_double", json=said).raise_for_status()
-
-    def turn(self, **knobs: Any) -> None:
-        """Change knobs and leave the rest."""
-        httpx.patch(f"{self.url}/_double", json=knobs).raise_for_status()
-
-    def keep(self, *uploads: Json) -> None:
-        """Keep uploads (fields of Upload)."""
-        httpx.post(f"{self.url}/_double/uploads", json=uploads, timeout=60).raise_for_status()
-
-    def told(self) -> Json:
-        """What was asked since it last became another, and what it keeps."""
-        found: Json = httpx.get(f"{self.url}/_double", timeout=60).json()
-        return found
-
-
-@contextlib.contextmanager
-def running() -> Iterator[Double]:
-    """Run the double in a process of its own."""
-    port = free_port()
-    command = [sys.executable, "-m", "tests.doubles.health_data_service", str(port)]
-    with subprocess.Popen(command, cwd=ROOT) as process:
-        try:
-            double = Double(f"http://127.0.0.1:{port}")
-            _wait(process, double)
-            yield double
-        finally:
-            process.kill()  # it would wait for uploads that it never answers
-
-
-def _wait(process: subprocess.Popen[bytes], double: Double, seconds: float = 60) -> None:
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends and process.poll() is None:
-        with contextlib.suppress(httpx.HTTPError):
-            double.told()
-            return
-        time.sleep(0.1)
-    raise AssertionError("the double of the health data service did not start")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.doubles.fault_proxies import faulty
-from tests.doubles.health_data_service import running
+from tests.doubles.health_data_process import running
 from tests.e2e.conftest import home, served
 from tests.e2e.server import serve
 from tests.health_data.asking import ANNA, DOOR, JSON, PAGES, SECONDS, numbers

@@ -16,6 +16,7 @@ from tests.health_data.metrics import (
     ZONE,
     days,
     envelope,
+    later,
     metric,
     named,
     packed,
@@ -138,6 +139,19 @@ def test_naive_times_are_set_aside_and_their_minutes_stay_missing(double, ask, d
     assert answer["source"]["set_aside"] == {"naive_timestamp": 1}
 
 
+def test_naive_minutes_among_others_are_missing_minutes(double, ask, direct):
+    minutes = [packed([value], later(START, at)) for at, value in enumerate(VALUES[:2000])]
+    for metric_of in minutes[::10]:
+        metric_of["raw_data"]["start"] = metric_of["raw_data"]["start"][:19]
+        metric_of["created_at"] = metric_of["created_at"][:19]
+    double.become()
+    double.keep(upload(*minutes))
+    answer = found(ask())
+    kept = [None if at % 10 == 0 else value for at, value in enumerate(VALUES[:2000])]
+    assert numbers(answer["analysis"]) == direct(recording(kept[1:], later(START, 1)))
+    assert answer["source"]["set_aside"] == {"naive_timestamp": 200}
+
+
 def test_other_metrics_other_words_and_garbage_are_counted_and_harm_nothing(double, ask, direct):
     heart = metric(named("heart"), START, metric_type="heart_rate", biometric_data={"heart_rate": 61})
     note = metric(
@@ -220,6 +234,10 @@ def test_the_fhir_answer_says_where_it_comes_from_in_its_headers(double, ask):
     assert f"Patient/{ANNA}" in answer.text
     source = json.loads(answer.headers["x-pat-source"])
     assert (source["used"], source["processing_ids"], source["truncated"]) == (9, 9, False)
+    assert "x-pat-written-back" not in answer.headers
+    answer = ask(accept="application/fhir+json", write_back=True, **{"return": "transaction"})
+    assert (answer.status_code, answer.json()["type"]) == (200, "transaction")
+    assert json.loads(answer.headers["x-pat-written-back"])["status"] == "stored"
     assert ask(accept="text/html").status_code == 406
 
 

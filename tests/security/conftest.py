@@ -14,7 +14,7 @@ from serving.care import Care
 from serving.keys import MasterKeys
 from serving.settings import Settings
 from serving.state import audit_folder, audit_keys, open_vault
-from tests.doubles.health_data_service import running
+from tests.doubles.health_data_process import running
 from tests.e2e.conftest import home, week
 from tests.e2e.guarded import guarded
 from tests.e2e.server import Served

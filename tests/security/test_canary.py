@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.auth import Role
-from tests.doubles.health_data_service import running
+from tests.doubles.health_data_process import running
 from tests.e2e.guarded import guarded
 from tests.health_data.metrics import START, metric, packed, steps, upload
 from tests.security.canary import Markers, everything

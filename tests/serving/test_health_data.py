@@ -52,9 +52,7 @@ def test_a_token_is_not_printed():
     assert "secret" not in repr(Token("secret"))
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", '{"anna": 7}', '{"anna": "of 28 letters"}', None]
-)
+@pytest.mark.parametrize("content", ["", "[]", '{"anna": 7}', '{"anna": "of 28 letters"}', None])
 def test_a_file_of_users_that_is_none_is_refused_at_the_start(tmp_path, content):
     file = tmp_path / "users.json"
     if content is not None:

@@ -124,7 +124,7 @@ def test_the_order_of_what_is_listed_changes_nothing_but_the_order(order):
     assert len(json.loads(found.document({}))["data"]) == 2
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.lists(DAMAGED | JSON, max_size=5))
 def test_whatever_is_listed_is_used_or_counted_and_nothing_breaks(items):
     found = Sorted(WANTED)
