@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import http.server
+import ssl
+import threading
+from datetime import date
+
 import httpx
 import pytest
 
 from serving.breaker import Breaker
 from serving.health_data import HealthData, check, metric_id
-from serving.health_errors import TokenRefused, UpstreamError, UpstreamUnavailable, UserUnmapped, told
+from serving.health_errors import (
+    NothingUsable,
+    TokenRefused,
+    UpstreamError,
+    UpstreamUnavailable,
+    UserUnmapped,
+    told,
+)
 from serving.health_exchange import Deadline, Exchange, Token
+from serving.health_items import Wanted
 from serving.settings import Settings, SettingsError
+from tests.certificates import Authority
 
 UUID = "7d1c0a52-3f0e-4c8b-9a4e-0b6f2f1e9c11"
 URL = "http://127.0.0.1:1"
@@ -136,3 +150,55 @@ async def test_a_wait_that_is_longer_than_what_is_left_is_not_begun():
     with pytest.raises(UpstreamUnavailable) as refused:
         await read(at)
     assert refused.value.seconds == 60
+
+
+class Empty(http.server.BaseHTTPRequestHandler):
+    """Lists nothing."""
+
+    def do_GET(self):
+        body = b'{"data": []}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def over_tls(tmp_path):
+    """A health data service over TLS: its address, and who vouches for it."""
+    authority = Authority(tmp_path, "authority")
+    pair = authority.pair("server", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Empty) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"https://127.0.0.1:{server.server_address[1]}", authority.file
+        server.shutdown()
+
+
+async def pull(url: str, **settings: str):
+    found = HealthData.of(Settings(health_data_url=url, health_data_seconds=5, **settings))
+    assert found is not None
+    return await found.pull(Wanted(date(2024, 5, 13), date(2024, 5, 21)), Token("a.b.c"))
+
+
+async def test_one_for_whom_nobody_vouches_is_sent_nothing(over_tls):
+    url, authority = over_tls
+    with pytest.raises(UpstreamUnavailable):
+        await pull(url)
+    with pytest.raises(NothingUsable):
+        await pull(url, health_data_ca_file=str(authority))
+    with pytest.raises(UpstreamUnavailable):  # it is the right one under a name that it does not have
+        await pull(url.replace("127.0.0.1", "127.0.0.2"), health_data_ca_file=str(authority))
+
+
+async def test_proxies_of_the_environment_are_not_used(over_tls, monkeypatch):
+    url, authority = over_tls
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with pytest.raises(NothingUsable):
+        await pull(url, health_data_ca_file=str(authority))
