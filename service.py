@@ -27,7 +27,7 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions, chosen
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-from serving import edges, hardening, logs, protocol, scrape, spans, tls
+from serving import edges, hardening, health_data, logs, protocol, scrape, spans, tls
 from serving.cores import cores
 from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, HeaderLimits, Pace
@@ -49,6 +49,7 @@ dispatch.install()
 paths.install()
 protocol.install(max(SETTINGS.body_seconds, SETTINGS.timeout_seconds))
 tls.check(SETTINGS)
+health_data.check(SETTINGS)
 
 _ENGINE = EngineOptions(SETTINGS.engine, SETTINGS.precision.value, SETTINGS.runner_threads)
 _ONE_THREAD = [  # numpy's libraries: the threads of this server are counted in Settings
@@ -166,6 +167,7 @@ class PatService:
         self._socket = RunnerSocket(self.runner.to_async.url, SETTINGS.timeout_seconds)
         repeats = Repeats(Shelves(SETTINGS))
         self.desk = Desk(SETTINGS, RemoteRunner(self._socket.run, pinned, limits), model, repeats)
+        self.health_data = health_data.HealthData.of(SETTINGS)
         fhir.warm()
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request
         self._kept: Any = None  # api.keeping.Keeping of a service that nothing safeguards

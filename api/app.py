@@ -6,7 +6,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from api import accounts, cds, delivery, fhir, fhir_jobs, jobs, portal, research, status, subjects, v1
+from api import accounts, cds, delivery, fhir, fhir_jobs, health, jobs, portal
+from api import research, status, subjects, v1
 from api.openapi import Description
 from api.problems import invalid, problem
 
@@ -19,6 +20,7 @@ def build() -> FastAPI:
     app.add_exception_handler(RequestValidationError, _refused)
     app.include_router(v1.router)
     app.include_router(subjects.router)
+    app.include_router(health.router)
     app.include_router(accounts.router)
     app.include_router(status.router)
     app.include_router(research.router)

@@ -70,14 +70,18 @@ class Desk:
 
         A result is issued once: what repeats it says when that was.
         """
-        wanted, access = self._fhir_options(wish), current_access()
+        access = current_access()
         if wish.identifier and access:
             raise fhir.BundleOptionsError(
                 "subject", "expected a reference such as Patient/id; send that instead"
             )
         if wish.subject and access:
             await access.about(wish.subject)
-        analysis = await self.analyze(recording, options)
+        return await self.in_fhir(await self.analyze(recording, options), recording, wish)
+
+    async def in_fhir(self, analysis: Analysis, recording: Recording, wish: FhirWish) -> dict[str, Any]:
+        """Say an analysis of ``recording`` in FHIR R4; who may see the subject has been asked."""
+        wanted = self._fhir_options(wish)
         result = fhir.digest(analysis, wanted)
         issued = await self.repeats.first_issued(whose(), wish.subject or "", result)
         return await asyncio.to_thread(fhir.bundle, analysis, recording, replace(wanted, issued=issued))

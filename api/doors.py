@@ -56,6 +56,7 @@ def doors(settings: Settings) -> Mapping[str, Door]:
         "/cds-services/pat-activity": prefetched,
         **dict.fromkeys(_SMALL, small),
         "/v1/recordings:deidentify": one,
+        "/v1/subjects:analyze": Door(_SMALL_BYTES, json_only=True, larger="docs/api.md says what it takes"),
         "/v1/embed": weeks,
         "/v1/jobs": Door(settings.job_body_bytes, json_only=False, larger="send the items in several jobs"),
     }

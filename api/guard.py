@@ -60,6 +60,7 @@ ROUTES: Mapping[tuple[str, str], Verb] = {
     ("POST", "/v1/recordings:report"): Verb.ANALYZE,
     ("POST", "/fhir/$analyze"): Verb.ANALYZE,
     ("POST", "/cds-services/pat-activity"): Verb.ANALYZE,
+    ("POST", "/v1/subjects:analyze"): Verb.ANALYZE_SUBJECT,
     ("POST", "/v1/subjects:delete"): Verb.DELETE_SUBJECT,
     ("POST", "/v1/subjects:export"): Verb.EXPORT_SUBJECT,
     ("POST", "/v1/care:begin"): Verb.CHANGE_CARE,

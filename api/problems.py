@@ -22,6 +22,13 @@ from pat_runner.pipeline import RunnerUnavailable
 from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
 from preprocessing.recording import RecordingError, Refusal
 from serving.admission import Overloaded
+from serving.health_errors import (
+    HealthDataError,
+    NothingUsable,
+    TokenRefused,
+    UpstreamUnavailable,
+    UserUnmapped,
+)
 from serving.jobs import JobsFull, NoJob, StillReceiving, TooManyJobs
 from serving.keys import Unreadable
 from serving.outbox import NotTaken, OutboxFull
@@ -47,13 +54,14 @@ _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the s
     | {"standardized", "tokens", "uid", "reason", "minutes", "since", "until", "limit", "verb", "outcome"}
     | {"project", "code", "age", "sex"}
     | {"hook", "hookInstance", "context", "prefetch", "patientId", "userId", "encounterId", "fhirServer"}
+    | {"quantity", "write_back"}
     | {"threshold", "rescoring", "rest", "sleep_log", "in_bed", "out_of_bed", "intervals", "series"}
 )
 _TABLE = (
     *(RecordingError, BundleOptionsError, BundleTooLargeError, Overloaded, RunnerUnavailable),
     *(NoJob, TooManyJobs, JobsFull, StillReceiving),
     *(NotThere, StoreUnavailable, Unreadable, TooOften, CountUnavailable, KeyReused, NotNegotiable),
-    *(NoStore, NotTaken, OutboxFull),
+    *(NoStore, NotTaken, OutboxFull, HealthDataError),
 )
 T = TypeVar("T")
 
@@ -119,7 +127,26 @@ def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911, PLR0912  # o
             return problem(503, "count_unavailable", str(error))
         case RunnerUnavailable():
             return problem(503, "model_unavailable", str(error))
+        case HealthDataError():
+            return _of_health_data(error)
     raise error
+
+
+def _of_health_data(error: HealthDataError) -> JSONResponse:
+    match error:
+        case TokenRefused():
+            refused = problem(401, error.code, str(error))
+            refused.headers["WWW-Authenticate"] = "Bearer"
+            return refused
+        case UpstreamUnavailable():
+            later = problem(503, error.code, str(error))
+            later.headers["Retry-After"] = str(error.seconds)
+            return later
+        case NothingUsable():
+            return problem(422, error.code, str(error), extra={"source": error.source})
+        case UserUnmapped():
+            return problem(422, error.code, str(error), where="subject")
+    return problem(502, error.code, str(error))
 
 
 async def answer(work: Awaitable[T]) -> T | JSONResponse:

@@ -29,7 +29,10 @@ async def read_status(at: Annotated[Desk, Depends(desk)]) -> dict[str, Any]:
     return {
         "model": _model(at.model) if isinstance(at.model, ModelCard) else None,
         "audit": "off" if safeguards is None else "writing" if safeguards.trail.healthy else "failing",
-        "degraded": [] if safeguards is None else await asyncio.to_thread(_degraded, safeguards, outbox),
+        "degraded": [
+            *([] if safeguards is None else await asyncio.to_thread(_degraded, safeguards, outbox)),
+            *(["health_data"] if service.health_data is not None and service.health_data.degraded else []),
+        ],
         "deliveries": None if outbox is None else await asyncio.to_thread(_deliveries, outbox),
     }
 

@@ -41,6 +41,7 @@ class Verb(StrEnum):
     """What a route does."""
 
     ANALYZE = "analyze"
+    ANALYZE_SUBJECT = "analyze_subject"
     EMBED = "embed"
     READ_JOB = "read_job"
     DELETE_JOB = "delete_job"
@@ -87,6 +88,7 @@ _OF_JOBS = {  # of whom a job may tell; the job is its owner's alone
 
 POLICY: Mapping[Verb, Mapping[Role, Scope]] = {
     Verb.ANALYZE: {Role.PATIENT: Scope.OWN, Role.CLINICIAN: Scope.CARE, Role.SERVICE: Scope.TENANT},
+    Verb.ANALYZE_SUBJECT: {Role.PATIENT: Scope.OWN},  # a token opens the data of its owner, nobody else's
     Verb.EMBED: {Role.CLINICIAN: Scope.CARE, Role.SERVICE: Scope.TENANT},
     Verb.READ_JOB: _OF_JOBS,
     Verb.DELETE_JOB: _OF_JOBS,
@@ -120,6 +122,7 @@ CONFIRMED = frozenset(  # destructive, of admins, or in an emergency: only while
 )
 
 _OF_A_SUBJECT = {
+    Verb.ANALYZE_SUBJECT,
     Verb.DELETE_SUBJECT,
     Verb.EXPORT_SUBJECT,
     Verb.READ_DISCLOSURES,

@@ -108,6 +108,12 @@ class Settings:
     fhir_key_id: str = ""
     fhir_token_url: str = ""  # empty: as the server's own smart-configuration says
     fhir_scopes: str = ""  # empty: what deliveries need (serving/smart.py)
+    health_data_url: str = ""  # of the health data service; empty: there is none
+    health_data_ca_file: str = ""  # who vouches for it; empty: whom the system trusts
+    health_data_users_file: str = ""  # JSON: subject to the UUID that it keeps the subject under
+    health_data_seconds: int = 20  # for all that is asked of it in one request; as long again to write back
+    health_data_late_days: int = 14  # after the period in which its uploads may still arrive
+    health_data_pages: int = 60  # of 1,000 metrics, asked for in one request
     fhir_canonical_base: str = "https://pat-service.invalid/fhir"
     organization: str = "PAT Service (unconfigured organisation)"
 
@@ -168,6 +174,7 @@ class Settings:
         self._check_redis()
         self._check_fhir_server()
         self._check_edges()
+        self._check_health_data()
         for name, value in vars(self).items():
             if isinstance(value, int) and value < 1:
                 raise SettingsError(f"{_variable(name)}: expected a whole number of at least 1")
@@ -232,6 +239,23 @@ class Settings:
             raise SettingsError(
                 "PAT_FHIR_SERVER_URL leads to another machine, which must be told who comes; set "
                 "PAT_FHIR_CLIENT_ID, PAT_FHIR_KEY_FILE and PAT_FHIR_KEY_ID"
+            )
+
+    def _check_health_data(self) -> None:
+        """Refuse an address where a caller's token could be overheard, and more time than an answer has."""
+        if not self.health_data_url:
+            if self.health_data_ca_file or self.health_data_users_file:
+                raise SettingsError(
+                    "PAT_HEALTH_DATA_CA_FILE and PAT_HEALTH_DATA_USERS_FILE need PAT_HEALTH_DATA_URL as well"
+                )
+            return
+        plain = self.profile is not Profile.PRODUCTION
+        if fault := web_address.fault(self.health_data_url, plain=plain):
+            raise SettingsError(f"PAT_HEALTH_DATA_URL: {fault}")
+        if 2 * self.health_data_seconds >= self.timeout_seconds:
+            raise SettingsError(
+                "PAT_HEALTH_DATA_SECONDS: expected less than half of PAT_TIMEOUT_SECONDS, for an answer that "
+                "is written back takes it twice"
             )
 
     def _check_edges(self) -> None:

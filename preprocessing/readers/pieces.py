@@ -36,7 +36,7 @@ __all__ = [
 
 T = TypeVar("T")
 _MINUTE = 60  # seconds
-_MOST_PIECES = 10_000  # a year of hours; shorter series are single values, each at the price of a series
+_MOST_PIECES = 20_160  # two weeks of single minutes, each at the price of a series
 _TOLERANCE = 10  # an end may stand a tenth of an epoch off
 UNVERIFIED = frozenset({Flag.UNVERIFIED_FORMAT})
 COUNT_UNITS = frozenset(

@@ -182,6 +182,7 @@ async def test_a_route_with_an_id_is_found_by_what_the_server_makes_and_by_nothi
 async def test_a_role_without_the_verb_is_refused(ask, trail, role, route):
     may = {
         Verb.ANALYZE: {Role.PATIENT, Role.CLINICIAN, Role.SERVICE},
+        Verb.ANALYZE_SUBJECT: {Role.PATIENT},
         Verb.EMBED: {Role.CLINICIAN, Role.SERVICE},
         Verb.READ_JOB: {Role.PATIENT, Role.CLINICIAN, Role.SERVICE},
         Verb.DELETE_JOB: {Role.PATIENT, Role.CLINICIAN, Role.SERVICE},

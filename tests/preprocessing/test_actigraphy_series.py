@@ -374,7 +374,7 @@ def test_a_document_is_told_by_its_profile_or_the_fields_of_metrics():
 
 def test_too_many_values_are_refused():
     assert refusal(packed(), Hints(max_epochs=4)).code is Refusal.TOO_MANY_EPOCHS
-    assert refusal(upload(*[metric()] * 10_001)).code is Refusal.TOO_MANY_EPOCHS
+    assert refusal(upload(*[metric()] * 20_161)).code is Refusal.TOO_MANY_EPOCHS
     far = upload(metric(), metric(packed(start="2026-03-02T00:00:00-07:00"), "b"))
     assert refusal(far, Hints(max_epochs=100)).code is Refusal.TOO_MANY_EPOCHS
 

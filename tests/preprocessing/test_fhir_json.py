@@ -484,7 +484,7 @@ def test_pieces_that_are_not_of_one_recording_are_refused(second, code, where):
 
 def test_too_many_values_are_refused_before_they_are_split():
     assert refusal(series("0 " * 10 + "0"), Hints(max_epochs=10)).code is Refusal.TOO_MANY_EPOCHS
-    assert refusal(bundled(*[series()] * 10_001)).code is Refusal.TOO_MANY_EPOCHS
+    assert refusal(bundled(*[series()] * 20_161)).code is Refusal.TOO_MANY_EPOCHS
     far = bundled(series(), series(start="2026-03-02T08:00:00+01:00"))
     assert refusal(far, Hints(max_epochs=100)).code is Refusal.TOO_MANY_EPOCHS
 

@@ -14,9 +14,11 @@ from serving.care import Care
 from serving.keys import MasterKeys
 from serving.settings import Settings
 from serving.state import audit_folder, audit_keys, open_vault
+from tests.doubles.health_data_process import running
 from tests.e2e.conftest import home, week
 from tests.e2e.guarded import NOBODY_S, guarded
 from tests.e2e.server import Served
+from tests.health_data.metrics import days
 
 __all__ = ["home", "week"]
 
@@ -63,7 +65,11 @@ class Asked:
 @pytest.fixture(scope="package")
 def asked(home, tmp_path_factory):
     folder = tmp_path_factory.mktemp("asked")
-    with guarded(home, folder, UNLIMITED) as served:
+    with (
+        running() as double,
+        guarded(home, folder, {**UNLIMITED, "PAT_HEALTH_DATA_URL": double.url}) as served,
+    ):
+        double.keep(*days())  # of everybody
         found = Asked(served, folder)
         with found.client:
             yield found

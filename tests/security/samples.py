@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.health_data.metrics import PERIOD
+
 RECORDING = {
     "start": "2026-03-02T18:30:00+01:00",
     "zone": "Europe/Berlin",
@@ -92,6 +94,7 @@ OF_A_SUBJECT: Mapping[tuple[str, str], Callable[[str], Request]] = {
     ("POST", "/fhir/$analyze"): lambda subject: {"json": _observation(subject)},
     ("POST", "/cds-services/pat-activity"): lambda subject: {"json": _viewed(subject)},
     ("POST", "/v1/recordings:deidentify"): lambda subject: {"json": {**RECORDING, "subject": subject}},
+    ("POST", "/v1/subjects:analyze"): lambda subject: {"json": {"subject": subject, **PERIOD}},
     ("POST", "/v1/subjects:delete"): lambda subject: {"json": {"subject": subject}},
     ("POST", "/v1/subjects:export"): lambda subject: {"json": {"subject": subject}},
     ("POST", "/v1/subjects:disclosures"): lambda subject: {"json": {"subject": subject}},

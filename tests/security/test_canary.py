@@ -15,8 +15,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.auth import Role
+from tests.doubles.health_data_process import running
 from tests.doubles.span_sink import span_sink
 from tests.e2e.guarded import guarded
+from tests.health_data.metrics import START, metric, packed, steps, upload
 from tests.redis_server import redis_server
 from tests.security.canary import Markers, everything
 from tests.security.conftest import UNLIMITED
@@ -67,10 +69,13 @@ def on_redis(_):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kept", [in_files, on_redis])
-def test_no_marker_rests_anywhere_but_who_asked_in_the_trail(tmp_path_factory, home, kept):
+def test_no_marker_rests_anywhere_but_who_asked_in_the_trail(tmp_path_factory, home, kept, double):
     at, folder = Markers(), tmp_path_factory.mktemp("canary")
+    upstream = {"PAT_HEALTH_DATA_URL": double.url, "PAT_HEALTH_DATA_SECONDS": "3"}
+    double.keep(listed(at))
     with span_sink() as sink, kept(folder) as (where, places):
-        leaks = leaks_of_a_life(home, folder, at, {**SETTINGS, **where, **sink.settings(folder)}, places)
+        given = {**SETTINGS, **upstream, **where, **sink.settings(folder)}
+        leaks = leaks_of_a_life(home, folder, at, given, places)
         sent = b"".join(sink.bodies)
     assert b"POST /analyze" in sent  # there is something to search
     leaks += leaked(at, [(folder / "spans", sent)])
@@ -97,6 +102,19 @@ def leaks_of_a_life(home, folder, at, settings, places):
     with guarded(home, folder, settings) as served:  # what the next one finds and says of it
         time.sleep(1)
     return [*leaks, *leaked(at, rest([home, folder, *places]))]
+
+
+@pytest.fixture(scope="module")
+def double():
+    with running() as one:
+        yield one
+
+
+def listed(at):
+    """What the health data service holds of everybody, with markers in it."""
+    note = {"metric_type": "mood_assessment", "mental_health_data": {"notes": at.secret}}
+    mood = metric(at.secret, START, metadata={at.secret: at.secret}, **note)
+    return upload(packed([at.number] * 1440), mood, {"metric_type": at.secret}, steps(2, at.secret))
 
 
 def leaked(at, files):

@@ -11,6 +11,7 @@ from serving.policy import POLICY, Relation, Verb, decide, scopes
 MATRIX = {
     #                 patient clinician researcher service admin
     "analyze": "ynn nyn --- yyy ---",
+    "analyze_subject": "ynn --- --- --- ---",
     "embed": "--- nyn --- yyy ---",
     "read_job": "ynn nyn --- yyy ---",
     "delete_job": "ynn nyn --- yyy ---",

@@ -122,6 +122,18 @@ def test_values_are_read_with_their_type():
         ({**PRODUCTION, **SMART, "PAT_FHIR_KEY_ID": ""}, "go together"),
         ({**PRODUCTION, **SMART, "PAT_FHIR_SERVER_URL": ""}, "go together"),
         ({**GUARDED, "PAT_FHIR_TOKEN_URL": "https://token.example"}, "go together"),
+        (
+            {"PAT_HEALTH_DATA_URL": "http://hds.example"},
+            "PAT_HEALTH_DATA_URL: expected an address that begins",
+        ),
+        ({**PRODUCTION, "PAT_HEALTH_DATA_URL": "http://127.0.0.1:8000"}, "PAT_HEALTH_DATA_URL: expected an"),
+        ({"PAT_HEALTH_DATA_URL": "ftp://127.0.0.1"}, "PAT_HEALTH_DATA_URL: expected an address"),
+        ({"PAT_HEALTH_DATA_URL": "https://["}, "PAT_HEALTH_DATA_URL: expected an address"),
+        ({"PAT_HEALTH_DATA_URL": "https://u:p@hds.example"}, "PAT_HEALTH_DATA_URL: expected only"),
+        ({"PAT_HEALTH_DATA_URL": "https://hds.example/?x=1"}, "PAT_HEALTH_DATA_URL: expected only"),
+        ({"PAT_HEALTH_DATA_CA_FILE": "/c"}, "need PAT_HEALTH_DATA_URL"),
+        ({"PAT_HEALTH_DATA_USERS_FILE": "/u"}, "need PAT_HEALTH_DATA_URL"),
+        ({"PAT_HEALTH_DATA_URL": "https://h", "PAT_HEALTH_DATA_SECONDS": "30"}, "less than half"),
         ({"PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({**TLS, "PAT_HOST": "0.0.0.0"}, "PAT_HOST must be"),
         ({"PAT_HOST": "localhost"}, "PAT_HOST: expected an address"),
@@ -148,6 +160,13 @@ def test_results_go_to_a_server_that_is_told_who_comes_or_to_this_machine_while_
     assert Settings.from_environment({**PRODUCTION, **SMART}).fhir_client_id == "pat-service"
     for url in ("http://127.0.0.1:8099/fhir/R4", "http://localhost:8099", "https://127.0.0.1/r4"):
         Settings.from_environment({**GUARDED, "PAT_FHIR_SERVER_URL": url})
+
+
+def test_a_health_data_service_is_spoken_to_over_tls_or_on_this_machine():
+    for environ in ({**PRODUCTION, "PAT_HEALTH_DATA_URL": "https://hds.example/base"},):
+        assert Settings.from_environment(environ).health_data_url == "https://hds.example/base"
+    for url in ("http://127.0.0.1:8000", "http://[::1]:8000"):
+        assert Settings.from_environment({"PAT_HEALTH_DATA_URL": url}).health_data_url == url
 
 
 @pytest.mark.parametrize("url", ["rediss://redis", "rediss://redis:6390/1", "unix:///run/redis/redis.sock"])

@@ -1,0 +1,1 @@
+"""The health data service and this one, together over HTTP."""
