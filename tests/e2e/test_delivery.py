@@ -156,6 +156,27 @@ def test_the_fhir_operation_delivers_as_well_and_the_same_result_twice_is_there_
     assert len(found(real, "DiagnosticReport", subject="Patient/twice")) == 1
 
 
+def test_a_call_that_is_answered_later_is_delivered_as_well(delivering, real):
+    headers = {
+        **FHIR,
+        "Content-Type": "application/fhir+json",
+        "Prefer": "respond-async",
+        **bearer(**SERVICE),
+    }
+    with delivering.client() as client:
+        taken = client.post("/fhir/$analyze", json=operation("later"), headers=headers)
+        assert taken.status_code == 202
+        end = time.monotonic() + 60
+        where = taken.headers["content-location"]
+        while (answer := client.get(where, headers=bearer(**SERVICE))).status_code == 202:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        assert (answer.status_code, answer.json()["type"]) == (200, "transaction")
+    while not found(real, "DiagnosticReport", subject="Patient/later"):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 def test_a_delivery_is_nobody_s_business_but_who_asked_for_it(delivering, week):
     delivery = analyzed(delivering, week, "Patient/own").headers["x-pat-delivery"]
     assert told(delivering, delivery).status_code == 200
