@@ -52,6 +52,7 @@ _REQUIRED = {
     "Bundle.type": (
         "document message transaction transaction-response batch batch-response history searchset collection"
     ),
+    "Bundle.entry.search.mode": "match include outcome",
     "Bundle.entry.request.method": "GET HEAD POST PUT DELETE PATCH",
     "Provenance.entity.role": "derivation revision quotation source removal",
     "AuditEvent.action": "C R U D E",
@@ -61,6 +62,17 @@ _REQUIRED = {
     "CapabilityStatement.rest.mode": "client server",
     "CodeSystem.status": _PUBLICATION,
     "CodeSystem.content": "not-present example fragment complete supplement",
+    "CodeSystem.property.type": "code Coding string integer boolean dateTime decimal",
+    "ConceptMap.status": _PUBLICATION,
+    "ConceptMap.group.element.target.equivalence": (
+        "relatedto equivalent equal wider subsumes narrower specializes inexact unmatched disjoint"
+    ),
+    "OperationDefinition.status": _PUBLICATION,
+    "OperationDefinition.kind": "operation query",
+    "OperationDefinition.parameter.use": "in out",
+    "Narrative.status": "generated extensions additional empty",
+    "Identifier.use": "usual official temp secondary old",
+    "Quantity.comparator": "< <= >= >",
     "OperationOutcome.issue.severity": "fatal error warning information",
     "OperationOutcome.issue.code": (
         "invalid structure required value invariant security login unknown expired forbidden suppressed "

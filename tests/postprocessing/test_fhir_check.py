@@ -62,6 +62,21 @@ BREAKS: list[tuple[str, str, Break]] = [
         lambda d: first(d, "DocumentReference").update(docStatus="x"),
     ),
     ("a bundle type", "required-code", lambda d: d.update(type="package")),
+    (
+        "a narrative's status",
+        "required-code",
+        lambda d: first(d, "DiagnosticReport")["text"].update(status="made"),
+    ),
+    (
+        "an identifier's use",
+        "required-code",
+        lambda d: observation(d)["identifier"][0].update(use="main"),
+    ),
+    (
+        "a comparator",
+        "required-code",
+        lambda d: observation(d)["valueQuantity"].update(comparator="~"),
+    ),
     ("an entity role", "required-code", lambda d: first(d, "Provenance")["entity"][0].update(role="input")),
     (
         "a device name type",
