@@ -120,7 +120,7 @@ class HealthData:
             base_url=settings.health_data_url,
             verify=_trust(settings),
             trust_env=False,
-            timeout=settings.health_data_seconds,
+            timeout=settings.timeout_seconds,  # longer than any try, which has a deadline of its own
         )
         return cls(settings, Exchange(client, settings.raw_body_bytes), _users(settings))
 
