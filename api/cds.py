@@ -9,7 +9,7 @@ import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from api.desk import Desk
@@ -31,6 +31,11 @@ _SERIES = ("activity-counts", "activity-mims", "activity-enmo", "activity-steps"
 _KEYS = ("activity", "steps")  # of prefetch; the first that holds anything is read
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9\-.]{1,64}$")]
 _Text = Annotated[str, Field(max_length=2048)]
+_EXAMPLE: dict[str, Any] = {
+    "hook": "patient-view",
+    "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+    "context": {"userId": "Practitioner/1", "patientId": "example"},
+}
 
 router = APIRouter(tags=["CDS Hooks"])
 
@@ -45,6 +50,8 @@ class PatientView(Strict):
 
 class HookRequest(Strict):
     """A call of the service; server and authorization of the client are not used."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     hook: Literal["patient-view"]
     hookInstance: _Text  # noqa: N815

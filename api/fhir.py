@@ -28,9 +28,35 @@ _RESOURCE = {
     "required": ["resourceType"],
     "properties": {"resourceType": {"type": "string"}},
 }
-_BODY = {"required": True, "content": {FHIR_JSON: {"schema": _RESOURCE}}}
+_EXAMPLE = {
+    "resourceType": "Observation",
+    "status": "final",
+    "code": {"text": "activity counts"},
+    "effectivePeriod": {
+        "start": "2026-03-02T18:30:00+01:00",
+        "_start": {
+            "extension": [
+                {
+                    "url": "http://hl7.org/fhir/StructureDefinition/tz-code",
+                    "valueCode": "Europe/Berlin",
+                }
+            ]
+        },
+    },
+    "valueSampledData": {
+        "origin": {"value": 0, "unit": "counts"},
+        "period": 60_000,
+        "dimensions": 1,
+        "data": "12 0 E 431",
+    },
+}
+_BODY = {"required": True, "content": {FHIR_JSON: {"schema": _RESOURCE, "example": _EXAMPLE}}}
 _ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"description": "The answer.", "content": {FHIR_JSON: {"schema": _RESOURCE}}}
+}
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {"description": why, "content": {FHIR_JSON: {"schema": _RESOURCE}}}
+    for status, why in ((404, "There is none."), (406, "Not acceptable."), (422, "An unknown parameter."))
 }
 _DEFERRED: dict[int | str, dict[str, Any]] = {202: {"description": "Content-Location will have the answer."}}
 
@@ -101,10 +127,14 @@ def _document(make: Callable[[Settings], dict[str, Any]]) -> Callable[..., Any]:
 
 
 for _path, (_title, _make) in DOCUMENTS.items():
-    router.add_api_route(_path, _document(_make), summary=_title, responses=_ANSWER, response_class=Response)
+    router.add_api_route(
+        _path, _document(_make), summary=_title, responses={**_ANSWER, **_REFUSED}, response_class=Response
+    )
 
 
-@router.get("/.well-known/smart-configuration", summary="Where systems get tokens")
+@router.get(
+    "/.well-known/smart-configuration", summary="Where systems get tokens", responses={404: _REFUSED[404]}
+)
 async def read_smart_configuration(at: Annotated[Desk, Depends(desk)]) -> Response:
     """Return it where the operator has said who gives tokens; 404 otherwise."""
     settings = at.settings

@@ -6,9 +6,9 @@ The door calls it, and so may a job: it knows no request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.responses import Response
 
@@ -17,11 +17,13 @@ from api.fhir_parameters import Wanted, wanted_of
 from api.guard import current_access
 from api.outcomes import as_outcome, written
 from api.problems import answer
+from api.requests import FhirWish
+from pat_runner.account import AnalyzeOptions
 from postprocessing.fhir import BundleOptionsError
 from postprocessing.fhir.operation import PARAMETERS
 from preprocessing.readers import read_fhir
 from preprocessing.readers.json_document import document_of
-from preprocessing.recording import RecordingError, Refusal
+from preprocessing.recording import Recording, RecordingError, Refusal
 from serving.repeats import Kept, Keyed
 
 __all__ = ["Answered", "Asked", "analyzed", "subject_of"]
@@ -65,14 +67,7 @@ async def _bundle(at: Desk, asked: Asked) -> bytes:
 
 async def subject_of(body: bytes) -> str:
     """Return whom a call is about, empty for nobody; raises what the call itself would be refused for."""
-    document = await asyncio.to_thread(document_of, body)
-    wanted = wanted_of(document)
-    try:
-        sent = await asyncio.to_thread(read_fhir, document, wanted.hints(), PARAMETERS)
-        wanted.options().chosen(sent.recording)
-        return wanted.wish(sent.subject).subject or ""
-    except RecordingError as error:
-        raise wanted.placed(error) from None
+    return (await asyncio.to_thread(_read, body)).wish.subject or ""
 
 
 async def _disclosed_again(kept: Kept) -> None:
@@ -83,20 +78,38 @@ async def _disclosed_again(kept: Kept) -> None:
         access.records, access.model = 1, kept.model
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A body that was read: the recording, how it is to be analysed, and what is wanted of the Bundle."""
+
+    recording: Recording
+    options: AnalyzeOptions
+    wish: FhirWish
+    wanted: Wanted
+
+
 async def _computed(at: Desk, body: bytes) -> Kept:
-    document = await asyncio.to_thread(document_of, body)
+    read = await asyncio.to_thread(_read, body)
+    with _placed(read.wanted):
+        bundle = await at.bundle(read.recording, read.options, read.wish)
+    return Kept(await asyncio.to_thread(written, bundle), read.wish.subject or "", at.card.sha256)
+
+
+def _read(body: bytes) -> _Read:
+    document = document_of(body)
     wanted = wanted_of(document)
+    with _placed(wanted):
+        options = wanted.options()
+        sent = read_fhir(document, wanted.hints(), PARAMETERS)
+        return _Read(sent.recording, options.chosen(sent.recording), wanted.wish(sent.subject), wanted)
+
+
+@contextmanager
+def _placed(wanted: Wanted) -> Iterator[None]:
+    """Let a refusal name the element of the input, not the option of ours."""
     try:
-        return await _of(at, document, wanted)
+        yield
     except RecordingError as error:
         raise wanted.placed(error) from None
     except BundleOptionsError as error:
         raise wanted.placed(RecordingError(Refusal.INVALID_FIELD, str(error), where=error.where)) from None
-
-
-async def _of(at: Desk, document: Any, wanted: Wanted) -> Kept:
-    options, hints = wanted.options(), wanted.hints()
-    sent = await asyncio.to_thread(read_fhir, document, hints, PARAMETERS)
-    wish = wanted.wish(sent.subject)
-    bundle = await at.bundle(sent.recording, options.chosen(sent.recording), wish)
-    return Kept(await asyncio.to_thread(written, bundle), wish.subject or "", at.card.sha256)

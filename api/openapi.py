@@ -208,8 +208,7 @@ def _open(found: Json) -> Json:
     """Describe what is open to everybody: a definition that FastAPI knows, or a probe."""
     if "get" not in found:
         return _probe()
-    answers = {status: made for status, made in found["get"]["responses"].items() if status < "400"}
-    return {**found["get"], "responses": answers, "security": []}
+    return {**found["get"], "security": []}
 
 
 def _probe() -> Json:

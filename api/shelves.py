@@ -25,9 +25,11 @@ class VaultShelf:
         """Return what is kept; raises StoreUnavailable or Unreadable."""
         return self.vault.get(self._at(subject), ANSWERS, name)
 
-    def put(self, subject: str, name: str, value: bytes) -> None:
-        """Keep ``value``; raises StoreUnavailable or Unreadable."""
-        self.vault.put(self._at(subject), ANSWERS, name, value, time.time() + KEPT_SECONDS)
+    def add(self, subject: str, name: str, value: bytes) -> bytes:
+        """Keep ``value`` unless something is there, and return what is; raises as ``get`` does."""
+        at = self._at(subject)
+        added = self.vault.add(at, ANSWERS, name, value, time.time() + KEPT_SECONDS)
+        return value if added else self.vault.get(at, ANSWERS, name) or value
 
     def _at(self, subject: str) -> Subject:
         return self.vault.subject(self.tenant, subject.removeprefix("Patient/"))

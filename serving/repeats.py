@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -42,8 +43,8 @@ class Shelf(Protocol):
         """Return what is kept."""
         ...
 
-    def put(self, subject: str, name: str, value: bytes) -> None:
-        """Keep ``value`` for KEPT_SECONDS."""
+    def add(self, subject: str, name: str, value: bytes) -> bytes:
+        """Keep ``value`` for KEPT_SECONDS unless something is there, and return what is."""
         ...
 
 
@@ -53,6 +54,7 @@ class MemoryShelf:
 
     held: OrderedDict[tuple[str, str], tuple[float, bytes]] = field(default_factory=OrderedDict)
     size: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def itself(self) -> MemoryShelf:
         """Return this shelf, where one is asked for."""
@@ -63,13 +65,17 @@ class MemoryShelf:
         until, value = self.held.get((subject, name), (0.0, b""))
         return value if until > time.monotonic() else None
 
-    def put(self, subject: str, name: str, value: bytes) -> None:
-        """Keep ``value``, and let go of what is too much."""
-        self._remove((subject, name))
-        self.held[subject, name] = (time.monotonic() + KEPT_SECONDS, value)
-        self.size += len(value)
-        while len(self.held) > _MOST or self.size > _MOST_BYTES:
-            self._remove(next(iter(self.held)))
+    def add(self, subject: str, name: str, value: bytes) -> bytes:
+        """Keep ``value`` unless something is there, and let go of what is too much; return what is there."""
+        with self.lock:
+            if (found := self.get(subject, name)) is not None:
+                return found
+            self._remove((subject, name))
+            self.held[subject, name] = (time.monotonic() + KEPT_SECONDS, value)
+            self.size += len(value)
+            while len(self.held) > _MOST or self.size > _MOST_BYTES:
+                self._remove(next(iter(self.held)))
+        return value
 
     def _remove(self, at: tuple[str, str]) -> None:
         if (found := self.held.pop(at, None)) is not None:
@@ -107,11 +113,10 @@ class Repeats:
     async def first_issued(self, whose: str, subject: str, result: str) -> datetime:
         """Return when the result of that digest was first issued for a caller: now, if it never was."""
         shelf, name = self.shelf(), _name("issued", whose, result)
-        if (kept := await asyncio.to_thread(shelf.get, subject, name)) is not None:
-            return datetime.fromisoformat(json.loads(kept))
-        now = datetime.now(UTC)
-        await asyncio.to_thread(shelf.put, subject, name, json.dumps(now.isoformat()).encode())
-        return now
+        if (kept := await asyncio.to_thread(shelf.get, subject, name)) is None:
+            now = json.dumps(datetime.now(UTC).isoformat()).encode()
+            kept = await asyncio.to_thread(shelf.add, subject, name, now)
+        return datetime.fromisoformat(json.loads(kept))
 
     async def once(self, request: Keyed, work: Work, check: Check) -> bytes:
         """Return what ``request`` was answered when it came first, if ``check`` lets it; raises KeyReused."""
@@ -119,27 +124,31 @@ class Repeats:
         if (kept := await asyncio.to_thread(_found, shelf, request)) is not None:
             await check(kept)
             return kept.body
-        made = await work()
-        await asyncio.to_thread(_keep, shelf, request, made)
-        return made.body
+        return await asyncio.to_thread(_kept, shelf, request, await work())
 
 
 def _found(shelf: Shelf, request: Keyed) -> Kept | None:
     if (known := shelf.get("", _name("key", request.whose, request.key))) is None:
         return None
-    noted = json.loads(known)
-    if noted["fingerprint"] != hashlib.sha256(request.said).hexdigest():
-        raise KeyReused
+    noted = _of_this(request, known)
     body = shelf.get(noted["subject"], _name("answer", request.whose, request.key))
     return None if body is None else Kept(body, noted["subject"], noted["model"])
 
 
-def _keep(shelf: Shelf, request: Keyed, made: Kept) -> None:
-    """Keep the answer with what is the subject's, and what leads to it with what is nobody's."""
+def _kept(shelf: Shelf, request: Keyed, made: Kept) -> bytes:
+    """Keep the answer with what is the subject's, what leads to it with what is nobody's; the first stays."""
     fingerprint = hashlib.sha256(request.said).hexdigest()
     noted = {"fingerprint": fingerprint, "subject": made.subject, "model": made.model}
-    shelf.put(made.subject, _name("answer", request.whose, request.key), made.body)
-    shelf.put("", _name("key", request.whose, request.key), json.dumps(noted).encode())
+    _of_this(request, shelf.add("", _name("key", request.whose, request.key), json.dumps(noted).encode()))
+    return shelf.add(made.subject, _name("answer", request.whose, request.key), made.body)
+
+
+def _of_this(request: Keyed, known: bytes) -> dict[str, str]:
+    """Return what is noted of a key; raises KeyReused unless it was of this request."""
+    noted: dict[str, str] = json.loads(known)
+    if noted["fingerprint"] != hashlib.sha256(request.said).hexdigest():
+        raise KeyReused
+    return noted
 
 
 def _name(kind: str, whose: str, text: str) -> str:

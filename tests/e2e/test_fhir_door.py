@@ -9,6 +9,7 @@ from postprocessing.fhir import check
 from tests.e2e.fhir_inputs import SUBJECT, bundled, parameters, series, steps
 from tests.e2e.fhir_paths import evaluated, of_code
 from tests.fhir_tools import validate
+from tests.shared import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.fhir]
 FHIR = "application/fhir+json"
@@ -94,6 +95,17 @@ def test_the_same_post_twice_gives_the_same_bytes(client):
     anew = sent(client, parameters()).json()
     assert anew["type"] == "collection"
     assert anew["timestamp"] == first.json()["timestamp"]  # another shape of the same result
+
+
+def test_so_do_the_other_doors_that_answer_in_fhir(client, week):
+    first, second = (client.post("/analyze_fhir", json=week) for _ in range(2))
+    assert first.status_code == 200
+    assert first.content == second.content
+    headers = {"Accept": FHIR, "X-PAT-Zone": "Europe/Berlin"}
+    file = (ROOT / "examples" / "week.awd").read_bytes()
+    first, second = (client.post("/v1/recordings:analyze", content=file, headers=headers) for _ in range(2))
+    assert first.status_code == 200
+    assert first.content == second.content
 
 
 def test_a_key_stands_for_one_request(client):

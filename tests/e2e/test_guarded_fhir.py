@@ -144,3 +144,17 @@ def test_who_asks_too_often_is_throttled_in_fhir(served):
     issue = refused(answers[-1], 429, "throttled")
     assert int(answers[-1].headers["retry-after"]) > 0
     assert "hasty" not in json.dumps(issue)
+
+
+@pytest.mark.slow
+def test_a_new_process_gives_the_same_bytes(home, tmp_path):
+    own, answers = bearer(roles=["patient"], sid="p1", sub="user-p1"), []
+    body = parameters(
+        {"name": "return", "valueCode": "transaction"}, {"name": "profile", "valueBoolean": True}
+    )
+    body["parameter"][0]["resource"]["subject"]["reference"] = "Patient/p1"
+    for _ in range(2):
+        with guarded(home, tmp_path) as served:
+            answers.append(asked(served, PATH, body, **own))
+    assert answers[0].status_code == 200
+    assert answers[0].content == answers[1].content

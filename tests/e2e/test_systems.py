@@ -9,12 +9,14 @@ import pytest
 from serving.audit_check import events
 from serving.keys import new_line
 from serving.state import audit_folder
+from tests.e2e.fhir_inputs import series
 from tests.e2e.server import serve
 from tests.serving.issuer import AUDIENCE, ISSUER, access_token, by_secret, jwks, public_pem, rsa_key
 from tests.serving.signed import PROJECT, certificate_endpoint, token
 from tests.serving.test_revocation import service_account
 
 pytestmark = [pytest.mark.e2e, pytest.mark.security]
+TOKENS = "https://issuer.example/token"
 
 
 def master_keys(folder):
@@ -35,6 +37,7 @@ def guarded(home, folder):
             "PAT_OIDC_ISSUER": ISSUER,
             "PAT_OIDC_AUDIENCE": AUDIENCE,
             "PAT_OIDC_JWKS_URL": issuer.url,
+            "PAT_OIDC_TOKEN_URL": TOKENS,
             "PAT_MASTER_KEYS_FILE": str(master_keys(folder)),
             "PAT_STATE_FOLDER": str(folder / "state"),
         }
@@ -124,3 +127,21 @@ def test_credentials_that_others_can_read_leave_the_service_unready(home, tmp_pa
         assert (answer.status_code, answer.json()["code"]) == (503, "safeguards_unavailable")
         assert httpx.get(f"{served.url}/readyz").status_code == 503
         assert "chmod 400" in served.log.read_text()
+
+
+@pytest.mark.fhir
+def test_a_system_learns_where_tokens_are_given_and_analyses_with_one(served, last):
+    with served.client() as client:
+        told = client.get("/fhir/.well-known/smart-configuration")
+        [rest] = client.get("/fhir/metadata").json()["rest"]
+    assert (told.status_code, told.headers["content-type"]) == (200, "application/json")
+    assert (told.json()["token_endpoint"], told.json()["issuer"]) == (TOKENS, ISSUER)
+    assert rest["security"]["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
+    assert rest["security"]["extension"][0]["extension"] == [{"url": "token", "valueUri": TOKENS}]
+    [scope] = told.json()["scopes_supported"]
+    answer = asked(served, "/fhir/$analyze", access_token(scope=scope), json=series("Patient/of-the-tenant"))
+    assert answer.status_code == 200
+    assert last()["verb"] == "analyze"
+    few = asked(served, "/fhir/$analyze", access_token(scope="system/Patient.rs"), json=series())
+    assert few.status_code == 403
+    assert few.json()["issue"][0]["code"] == "forbidden"

@@ -55,6 +55,22 @@ async def test_the_key_of_another_request_is_refused_and_that_of_another_caller_
     assert await at.once(keyed(whose="ben", said=b"other body"), work, allowed) == b"two"
 
 
+async def test_of_two_at_a_time_the_first_to_be_done_is_the_answer_of_both():
+    at, release = Repeats(), asyncio.Event()
+
+    async def slow():
+        await release.wait()
+        return Kept(b"slow")
+
+    waiting = asyncio.create_task(at.once(keyed(), slow, allowed))
+    await asyncio.sleep(0)
+    assert await at.once(keyed(), counted(Kept(b"quick")), allowed) == b"quick"
+    release.set()
+    assert await waiting == b"quick"
+    times = await asyncio.gather(*(at.first_issued("anna", "", "d1") for _ in range(20)))
+    assert len(set(times)) == 1
+
+
 async def test_who_may_no_longer_see_it_is_not_given_the_kept_answer():
     at, work = Repeats(), counted(Kept(b"one", "Patient/1"))
     await at.once(keyed(), work, allowed)
@@ -91,11 +107,11 @@ def test_memory_holds_no_more_than_it_may_and_for_no_longer(monkeypatch):
     shelf = MemoryShelf()
     monkeypatch.setattr(repeats, "_MOST", 2)
     for name in "abc":
-        shelf.put("", name, b"x")
+        shelf.add("", name, b"x")
     assert [shelf.get("", name) for name in "abc"] == [None, b"x", b"x"]
     monkeypatch.setattr(repeats, "_MOST_BYTES", 3)
-    shelf.put("", "d", b"xyz")
+    shelf.add("", "d", b"xyz")
     assert (shelf.get("", "c"), shelf.get("", "d"), shelf.size) == (None, b"xyz", 3)
     monkeypatch.setattr(repeats, "KEPT_SECONDS", -1)
-    shelf.put("", "e", b"x")
+    shelf.add("", "e", b"x")
     assert shelf.get("", "e") is None

@@ -28,6 +28,17 @@ def test_production_starts_with_an_issuer_of_systems_tokens():
     assert (settings.oidc_issuer, settings.oidc_tenant_claim) == ("https://issuer.example", "tenant")
 
 
+def test_a_place_for_tokens_belongs_to_an_issuer_and_is_https():
+    told = {"PAT_OIDC_TOKEN_URL": "https://issuer.example/token"}
+    assert (
+        Settings.from_environment({**PRODUCTION, **OIDC, **told}).oidc_token_url == told["PAT_OIDC_TOKEN_URL"]
+    )
+    with pytest.raises(SettingsError, match="PAT_OIDC_TOKEN_URL needs PAT_OIDC_ISSUER"):
+        Settings.from_environment({**PRODUCTION, **told})
+    with pytest.raises(SettingsError, match="PAT_OIDC_TOKEN_URL"):
+        Settings.from_environment({**PRODUCTION, **OIDC, "PAT_OIDC_TOKEN_URL": "http://issuer.example/token"})
+
+
 @pytest.mark.parametrize("profile", list(Profile))
 def test_only_the_test_profile_is_ever_emulated(monkeypatch, profile):
     assert not Settings(profile=profile).emulated
