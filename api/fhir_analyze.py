@@ -76,14 +76,7 @@ async def _bundle(at: Desk, asked: Asked) -> Kept:
 
 async def subject_of(body: bytes) -> str:
     """Return whom a call is about, empty for nobody; raises what the call itself would be refused for."""
-    document = await asyncio.to_thread(document_of, body)
-    wanted = wanted_of(document)
-    try:
-        sent = await asyncio.to_thread(read_fhir, document, wanted.hints(), PARAMETERS)
-        wanted.options().chosen(sent.recording)
-        return wanted.wish(sent.subject).subject or ""
-    except RecordingError as error:
-        raise wanted.placed(error) from None
+    return (await asyncio.to_thread(_read, body)).wish.subject or ""
 
 
 async def _disclosed_again(kept: Kept) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, replace
 
 from api.guard import Access, event_of
@@ -69,8 +70,8 @@ class Askers:
             [one] = allowed.values()
             self.access.subject, self.access.decision = one.subject, one.decision
             allowed = {}
-        for one in refused:
-            await keeping.trail.record(event_of(one, Outcome.REFUSED, one.decision.reason))
+        events = [event_of(one, Outcome.REFUSED, one.decision.reason) for one in refused]
         for subject, one in allowed.items():
             counted = replace(one, records=(records or {}).get(subject, 0))
-            await keeping.trail.record(event_of(counted, Outcome.DONE, "ok"))
+            events.append(event_of(counted, Outcome.DONE, "ok"))
+        await asyncio.gather(*map(keeping.trail.record, events))  # they share the syncs of the disk

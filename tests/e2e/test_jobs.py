@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import secrets
 import shlex
 import subprocess
 import time
@@ -102,8 +103,8 @@ def recorded(folder):
 
 
 @pytest.fixture
-def anne(served, request):
-    return Caller(served, sub=f"anne-{request.node.name}"[:60])
+def anne(served):
+    return Caller(served, sub=f"anne-{secrets.token_hex(4)}")
 
 
 def test_a_job_is_done_item_by_item_and_bad_ones_are_set_aside(anne, week):
@@ -400,7 +401,7 @@ def test_a_service_that_asks_nobody_does_jobs_as_the_page_says(home, tmp_path, w
     keys.chmod(0o400)
     settings = {"PAT_MASTER_KEYS_FILE": str(keys), "PAT_STATE_FOLDER": str(tmp_path / "state")}
     page = (ROOT / "docs" / "api.md").read_text().split("## Jobs")[1]
-    commands = page.split("```")[1].strip().splitlines()
+    commands = page.split("```sh")[1].split("```")[0].strip().splitlines()
     with serve(home, settings) as served:
         job, answers = "", []
         for command in commands:

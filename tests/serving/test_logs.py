@@ -46,12 +46,13 @@ def test_foreign_lines_lose_their_values(made):
     assert json.loads(line)["logger"] == made.name
 
 
-def test_an_access_line_keeps_method_path_status_and_latency():
-    made = record("bentoml.access", access("/v1/recordings:analyze", "x"))
+@pytest.mark.parametrize("path", ["/v1/recordings:analyze", "/fhir/$analyze", "/v1/jobs/{id}/result"])
+def test_an_access_line_keeps_method_path_status_and_latency(path):
+    made = record("bentoml.access", access(path, "x"))
     line = json.loads(ValueFreeFormatter().format(made))
     assert (line["method"], line["path"], line["status"], line["ms"]) == (
         "POST",
-        "/v1/recordings:analyze",
+        path,
         422,
         1.5,
     )
