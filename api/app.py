@@ -6,8 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
-from api import accounts, cds, delivery, fhir, fhir_jobs, health, jobs, portal
-from api import research, status, subjects, v1
+from api import accounts, cds, delivery, fhir, fhir_jobs, health, jobs, portal, research, status, subjects, v1
 from api.openapi import Description
 from api.problems import invalid, problem
 
