@@ -51,6 +51,12 @@ _KEY: Json = {
     "description": "The same call sent again with the same key has the same answer.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
 }
+_PREFER: Json = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "Answer at once with where the Bundle will be.",
+    "schema": {"const": "respond-async"},
+}
 _FORMAT: Json = {
     "name": "_format",
     "in": "query",
@@ -75,7 +81,8 @@ FHIR: Operations = {
         {FHIR_JSON: BUNDLE},
         {FHIR_JSON: as_written("resourceType")},
         {FHIR_JSON: _PARAMETERS},
-        parameters=[_KEY, _FORMAT],
+        parameters=[_KEY, _PREFER, _FORMAT],
+        also=(HTTPStatus.CONFLICT,),
     ),
     ("GET", "/fhir/metadata"): _definition(
         "The CapabilityStatement", "What this face of the service does, in FHIR's own form."
