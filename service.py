@@ -61,7 +61,7 @@ _NO_PROXY = {"name": "FORWARDED_ALLOW_IPS", "value": "nobody"}
 
 _MOUNTED = Mounted()
 _STORE_SECONDS = 5  # until a store that does not answer is tried again
-_SAFEGUARDS: dict[str, Any] = {}  # api.guard.Safeguards of this process, once it has started
+_SAFEGUARDS: dict[str, Any] = {}  # api.protection.Safeguards of this process, once it has started
 if SETTINGS.guarded:
     hardening.keep_memory_private()
 if SETTINGS.guarded or SETTINGS.keeps:

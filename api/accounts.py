@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
-from api.guard import Access, current_access
+from api.access import Access, current_access
 from api.headers import media_types
 from api.problems import answer, problem
 from api.requests import FHIR_JSON

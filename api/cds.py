@@ -12,8 +12,8 @@ from fastapi import APIRouter, Depends
 from pydantic import ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from api.access import current_access
 from api.desk import Desk
-from api.guard import current_access
 from api.problems import answer
 from api.subjects import Strict
 from api.v1 import desk

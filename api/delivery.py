@@ -14,8 +14,8 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
+from api.access import Access, current_access
 from api.desk import Desk
-from api.guard import Access, current_access
 from api.keeping import Keeping, Worker, keeping
 from api.outcomes import request_id, written
 from api.problems import answer, problem

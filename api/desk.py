@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from api.guard import current_access
+from api.access import current_access
 from api.requests import FhirWish
 from api.weeks import Embedded, EmbedOrder, prepared
 from models.checkpoint import CheckpointError

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from starlette.responses import Response
 
+from api.access import current_access
 from api.delivery import headers_of, ordered
 from api.desk import Desk, whose
 from api.fhir_parameters import Wanted, wanted_of
-from api.guard import current_access
 from api.outcomes import as_outcome, written
 from api.problems import answer
 from api.requests import FhirWish

@@ -18,8 +18,8 @@ from pydantic import Field
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
+from api.access import current_access
 from api.desk import Desk
-from api.guard import current_access
 from api.headers import media_types
 from api.problems import answer, problem
 from api.requests import FHIR_JSON, FhirWish, Options, Text

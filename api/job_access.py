@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 
-from api.guard import Access, event_of
+from api.access import Access, event_of
 from api.keeping import Keeping
 from serving.audit import Outcome
 from serving.auth import Caller, Role

@@ -15,9 +15,9 @@ from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from api.access import Access, acting, current_access, event_of
 from api.desk import Desk
 from api.fhir_analyze import Asked, analyzed
-from api.guard import Access, acting, current_access, event_of
 from api.job_access import access_of, shelf_of
 from api.job_lines import JobItem
 from api.jobs import FHIR, problem_in

@@ -17,8 +17,8 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from api.access import current_access
 from api.desk import Desk
-from api.guard import current_access
 from api.headers import given, idempotency_key, media_types, one_of
 from api.job_access import Askers, owner_of, shelf_of
 from api.job_lines import Head, Lines, head_of

@@ -27,7 +27,7 @@ _BENTOML = instruments.RunnerTrafficMetricsMiddleware
 
 @cache
 def _known() -> Paths:
-    from api.guard import CLOSED, PUBLIC, ROUTES  # noqa: PLC0415  # the runner, which counts none, needs none
+    from api.routes import CLOSED, PUBLIC, ROUTES  # noqa: PLC0415  # the runner, which counts none, needs none
 
     return Paths(PUBLIC | CLOSED | {path for _, path in ROUTES})
 

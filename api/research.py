@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
+from api.access import current_access
 from api.desk import Desk
-from api.guard import current_access
 from api.problems import answer
 from api.requests import RecordingRequest
 from api.subjects import Identifier, Strict, safeguards

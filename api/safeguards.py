@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from api.guard import Safeguards
 from api.keeping import Keeping, registry
+from api.protection import Safeguards
 from serving import lifecycle
 from serving.audit import AuditTrail, AuditUnavailable
 from serving.audit_file import Checkpoint, MacKey

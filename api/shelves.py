@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from api.guard import current_access
+from api.access import current_access
 from api.keeping import NoStore, keeping
 from serving.repeats import ANSWERS, KEPT_SECONDS, MemoryShelf, Shelf
 from serving.settings import Settings

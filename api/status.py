@@ -9,7 +9,7 @@ import bentoml
 from fastapi import APIRouter, Depends
 
 from api.desk import Desk
-from api.guard import Safeguards
+from api.protection import Safeguards
 from api.v1 import desk
 from pat_runner.account import ModelCard
 from serving.outbox import Outbox

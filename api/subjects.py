@@ -14,8 +14,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from api.guard import Access, Safeguards, current_access
+from api.access import Access, current_access
 from api.problems import answer, problem
+from api.protection import Safeguards
 from serving.care import Care, Emergency
 from serving.deletion import Registry
 from serving.rates import TooOften

@@ -2,7 +2,7 @@
 
 import re
 
-from api.guard import ROUTES
+from api.routes import ROUTES
 from serving.auth import Role
 from serving.policy import POLICY
 from tests.shared import ROOT

@@ -18,13 +18,13 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import JSONResponse
 
 from api.doors import PAGES
-from api.guard import PUBLIC, ROUTES
 from api.headers import BOOLEANS
 from api.openapi.operation import Operation
 from api.openapi.operations import OPERATIONS, TAGS
 from api.openapi.refusals import OF_ANYBODY, OF_BODIES, OF_CALLERS, outcome_content, problem_content
 from api.openapi.schemas import Json, components
 from api.outcomes import under_fhir
+from api.routes import PUBLIC, ROUTES
 from postprocessing.sleep_scored import Rescoring, RestRule, Threshold
 from preprocessing.readers.hints import Format
 from preprocessing.units import Device, SleepScorer, Unit, WearSite

@@ -3,7 +3,7 @@
 import pytest
 
 from api.doors import doors, raw
-from api.guard import ROUTES
+from api.routes import ROUTES
 from serving.settings import Settings
 
 pytestmark = pytest.mark.security

@@ -6,7 +6,10 @@ from prometheus_client import CollectorRegistry
 from starlette.responses import JSONResponse, StreamingResponse
 
 from api import guard
-from api.guard import CLOSED, PUBLIC, RATES, ROUTES, Guard, Safeguards, current_access
+from api.access import current_access
+from api.guard import Guard
+from api.protection import RATES, Safeguards
+from api.routes import CLOSED, PUBLIC, ROUTES
 from serving.audit import Action, AuditUnavailable, Outcome, Purpose
 from serving.auth import Caller, IdentityUnavailable, Role, Unauthenticated
 from serving.policy import CONFIRMED, POLICY, NotThere, Relation, Verb

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from api.guard import Access
+from api.access import Access
 from api.job_access import Askers, access_of, owner_of
 from api.job_lines import LINE_BYTES, Lines, head_of
 from api.keeping import Keeping

@@ -13,11 +13,11 @@ from starlette.responses import Response
 from api import raw_weeks, v1
 from api.app import build
 from api.doors import PAGES
-from api.guard import PUBLIC, ROUTES
 from api.openapi import HEADERS, Description
 from api.openapi import document as document_module
 from api.openapi.refusals import EXAMPLES
 from api.requests import FHIR_JSON
+from api.routes import PUBLIC, ROUTES
 from serving.policy import Verb
 from tests.examples_of import conform, examples
 from tests.shared import ROOT

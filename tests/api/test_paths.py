@@ -7,8 +7,8 @@ from _bentoml_impl.server.app import ServiceAppFactory
 from bentoml._internal.server.http import instruments
 
 from api import paths
-from api.guard import CLOSED, PUBLIC, ROUTES
 from api.paths import NOWHERE, AskedPaths, KnownPaths, door_of
+from api.routes import CLOSED, PUBLIC, ROUTES
 from serving.routes import Paths, new_id
 from tests.e2e.guarded import NOBODY_S
 

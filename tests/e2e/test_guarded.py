@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 import cli
-from api.guard import CLOSED, ROUTES
+from api.routes import CLOSED, ROUTES
 from serving.audit_check import checkpoints, events, verify
 from serving.care import Care
 from serving.keys import MasterKeys

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from api.doors import PAGES
-from api.guard import PUBLIC, ROUTES
 from api.portal import CONTENT_POLICY
+from api.routes import PUBLIC, ROUTES
 from tests.browser import watched
 from tests.e2e.guarded import bearer, guarded
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.doubles.fault_proxies import faulty
 from tests.doubles.health_data_process import running
 from tests.e2e.conftest import home, served
 from tests.e2e.server import serve
+from tests.faults import fault_proxy
 from tests.health_data.asking import ANNA, DOOR, JSON, PAGES, SECONDS, numbers
 from tests.health_data.metrics import (
     PERIOD,
@@ -28,7 +28,7 @@ def double():
 
 @pytest.fixture(scope="package")
 def proxy(double):
-    with faulty(int(double.url.rpartition(":")[2])) as one:
+    with fault_proxy(double.url) as one:
         yield one
 
 
@@ -37,7 +37,7 @@ def service(home, proxy, tmp_path_factory):
     users = tmp_path_factory.mktemp("users") / "users.json"
     users.write_text(json.dumps({"anna": ANNA}))
     settings = {
-        "PAT_HEALTH_DATA_URL": f"http://127.0.0.1:{proxy.port}",
+        "PAT_HEALTH_DATA_URL": proxy.url,
         "PAT_HEALTH_DATA_USERS_FILE": str(users),
         "PAT_HEALTH_DATA_SECONDS": str(SECONDS),
         "PAT_HEALTH_DATA_PAGES": str(PAGES),

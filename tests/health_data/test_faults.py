@@ -24,7 +24,7 @@ def degraded(service) -> list[str]:
 def closed(ask, double, proxy, service):
     """After the test: nothing is wrong any more, and the breaker lets through again."""
     yield
-    proxy.become("pass")
+    proxy.set("pass")
     double.become()
     double.keep(*days())
     ends = time.monotonic() + 30
@@ -37,7 +37,7 @@ def closed(ask, double, proxy, service):
 def test_a_little_latency_changes_nothing(double, ask, direct, proxy, closed):
     double.become()
     double.keep(*days())
-    proxy.become("latency", 0.2)
+    proxy.set("latency", 0.2)
     assert numbers(found(ask())["analysis"]) == direct(recording())
 
 
@@ -47,7 +47,7 @@ def test_who_does_not_answer_in_time_is_waited_for_until_the_deadline(
 ):
     double.become()
     double.keep(*days())
-    proxy.become(mode, seconds)
+    proxy.set(mode, seconds)
     begun = time.monotonic()
     answer = ask()
     assert refused(answer) == (503, "upstream_unavailable")
@@ -61,11 +61,11 @@ def test_the_breaker_opens_says_so_and_closes_again(double, ask, direct, proxy, 
     double.keep(*days())
     assert found(ask())["source"]["used"] == 9
     assert degraded(service) == []
-    proxy.become(mode)
+    proxy.set(mode)
     for _ in range(3):
         assert refused(ask()) == (503, "upstream_unavailable")
     assert degraded(service) == ["health_data"]
-    proxy.become("pass")
+    proxy.set("pass")
     begun = time.monotonic()
     answer = ask()  # it is not tried while the breaker is open
     assert refused(answer) == (503, "upstream_unavailable")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from api.guard import ROUTES
 from api.openapi import HEADERS
 from api.requests import FhirRequest, Options
+from api.routes import ROUTES
 from postprocessing.fhir.operation import PARAMETERS
 from serving.auth import Role
 from tests.e2e.guarded import bearer

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.guard import PUBLIC
+from api.routes import PUBLIC
 from serving.audit_check import checkpoints, events, verify
 from serving.care import Care
 from serving.keys import MasterKeys

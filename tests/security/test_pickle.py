@@ -8,7 +8,7 @@ import uuid
 import httpx
 import pytest
 
-from api.guard import ROUTES
+from api.routes import ROUTES
 from api.runner_door import FRAME
 from serving.auth import Role
 from tests.e2e.guarded import bearer

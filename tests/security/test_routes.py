@@ -5,7 +5,7 @@ import re
 import pytest
 
 from api.doors import PAGES
-from api.guard import CLOSED, PUBLIC, ROUTES
+from api.routes import CLOSED, PUBLIC, ROUTES
 from serving.auth import Role
 from serving.policy import POLICY, Scope
 from tests.e2e.guarded import bearer
