@@ -11,10 +11,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
+from xml.etree.ElementTree import fromstring
 
 import numpy as np
 import pytest
-from defusedxml.ElementTree import fromstring
 
 from postprocessing.absence import Reason, absent, fhir_reason
 from postprocessing.analysis import Analysis, Interval, Metric, Prediction
