@@ -108,8 +108,11 @@ class RunnerSocket:
 
     async def run(self, items: list[Document]) -> list[Document]:
         """Return the runner's answers; raises Overloaded, RunnerUnavailable or aiohttp's ClientError."""
-        async with self._session.post(PATH, data=hop.pack(items)) as answer:
-            body = await answer.read()
+        try:
+            async with self._session.post(PATH, data=hop.pack(items)) as answer:
+                body = await answer.read()
+        except TimeoutError as error:
+            raise RunnerUnavailable("the runner did not answer in time") from error
         if answer.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             raise Overloaded
         if answer.status != HTTPStatus.OK:

@@ -181,3 +181,13 @@ async def test_a_runner_that_is_gone_is_a_broken_connection(tmp_path):
     async with connected((tmp_path / "nobody.sock").as_uri(), 1) as socket:
         with pytest.raises(aiohttp.ClientConnectionError):
             await socket.run(ITEMS)
+
+
+async def test_a_runner_that_does_not_answer_in_time_is_unavailable(tmp_path):
+    async def late(scope, receive, send):
+        await asyncio.sleep(1)
+
+    path = tmp_path / "runner.sock"
+    async with serving(late, uds=str(path)), connected(path.as_uri(), 0.1) as socket:
+        with pytest.raises(RunnerUnavailable, match="in time"):
+            await socket.run(ITEMS)
