@@ -15,7 +15,7 @@ from tests.e2e.guarded import bearer, guarded
 from tests.fhir_tools import installed
 from tests.shared import ROOT, missing
 
-pytestmark = [pytest.mark.e2e, pytest.mark.fhir]
+pytestmark = [pytest.mark.e2e, pytest.mark.fhir, pytest.mark.slow]
 
 CLIENTS = ROOT / "examples" / "clients"
 PYTHON = ("bentoml_sync.py", "bentoml_async.py", "fhir_httpx.py")

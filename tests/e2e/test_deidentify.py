@@ -210,6 +210,7 @@ def test_nothing_of_a_subject_a_project_or_a_code_rests_in_clear(served, folder,
         assert not any(secret.encode() in text for text in (*texts, served.log.read_bytes()))
 
 
+@pytest.mark.slow
 def test_where_nobody_is_asked_who_they_are_there_are_documents_and_no_codes(home, week):
     with serve(home) as served, served.client() as client:
         answer = client.post(DEIDENTIFY, json=week)

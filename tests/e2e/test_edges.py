@@ -73,6 +73,7 @@ def talk(served, *parts, wait=0.0, seconds=40):
 
 @pytest.mark.parametrize("path", ["/analyze", RAW])
 @pytest.mark.parametrize("length", [b"content-length: 1000", b"transfer-encoding: chunked"])
+@pytest.mark.slow
 def test_a_body_that_does_not_come_is_408_and_the_connection_is_closed(served, path, length):
     head = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n%s\r\n\r\n"
     said, seconds = talk(served, head % (path.encode(), length), b"2\r\n{ \r\n")
@@ -81,6 +82,7 @@ def test_a_body_that_does_not_come_is_408_and_the_connection_is_closed(served, p
     assert 4 < seconds < 20
 
 
+@pytest.mark.slow
 def test_headers_that_do_not_come_lose_the_connection(served):
     said, seconds = talk(served, b"GET /livez HTTP/1.1\r\nhost: x\r\n")
     assert said == b""

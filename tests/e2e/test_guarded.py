@@ -212,6 +212,7 @@ def test_the_status_says_what_is_in_use_and_what_is_degraded(served):
     assert status["model"]["checkpoint"].startswith("pat-s-demo:")
 
 
+@pytest.mark.slow
 def test_the_start_and_the_stop_of_the_service_and_changed_settings_are_recorded(home, tmp_path):
     with guarded(home, tmp_path):
         pass
@@ -296,6 +297,7 @@ def test_the_command_reads_the_trail(served, folder, capsys):
     assert cli.main(["audit", "search", *where, "outcome"]) == 1
 
 
+@pytest.mark.slow
 def test_a_trail_that_cannot_be_written_discloses_nothing_and_recovers(home, tmp_path, week):
     (tmp_path / "state").mkdir()
     (audit_folder(tmp_path / "state")).touch()  # where the folder should be
@@ -336,6 +338,7 @@ def test_killed_under_load_the_trail_has_every_answered_request(home, tmp_path):
     assert len(done) >= answered > 0
 
 
+@pytest.mark.slow
 def test_a_service_that_is_stopped_ends_its_trail(home, tmp_path):
     with guarded(home, tmp_path):
         assert list(audit_folder(tmp_path / "state").glob("*.open"))

@@ -358,6 +358,7 @@ def test_a_job_survives_the_death_of_the_process_with_every_item_once(home, tmp_
     assert 40 <= len(done_items(tmp_path)) <= 42  # what was under way was done again
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_jobs_and_do_each_item_once(home, tmp_path):
     with guarded(home, tmp_path, UNLIMITED | {"PAT_API_WORKERS": "2"}) as served:
         callers = [Caller(served, sub=f"caller-{n}") for n in range(3)]

@@ -151,6 +151,7 @@ def test_nobody_loads_what_the_engine_does_not_need(served):
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "torch", "openvino"])
+@pytest.mark.slow
 def test_another_engine_gives_the_same_numbers_under_its_own_name(home, served, week, engine):
     with served.client() as client:
         expected = client.post("/analyze", json=week).json()
@@ -167,12 +168,14 @@ def test_another_engine_gives_the_same_numbers_under_its_own_name(home, served, 
     assert found == expected
 
 
+@pytest.mark.slow
 def test_an_engine_that_cannot_compute_as_asked_is_not_ready(home, week):
     with serve(home, {"PAT_PRECISION": "bf16", "PAT_ENGINE": "onnxruntime"}, wait_ready=False) as running:
         assert unready(running, week)
         assert "computes in fp32 only" in running.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_lone_call_after_a_burst_does_not_wait_for_others(served, week):
     with served.client() as client:
 
@@ -229,6 +232,7 @@ def unready(running, week):
 
 
 @pytest.mark.parametrize("damage", ["missing", "one flipped bit", "truncated"])
+@pytest.mark.slow
 def test_without_proven_weights_the_service_lives_and_says_so(week, damage):
     with home_with_demo_weights() as home:
         file = weights_file(home)
@@ -246,6 +250,7 @@ def test_without_proven_weights_the_service_lives_and_says_so(week, damage):
             assert unready(running, week)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_not_the_pinned_one_is_not_served(home, week):
     with serve(home, {"PAT_CHECKPOINT_SHA256": "0" * 64}, wait_ready=False) as running:
         assert unready(running, week)

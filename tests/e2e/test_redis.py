@@ -21,7 +21,7 @@ from tests.e2e.server import free_port, serve, wait
 from tests.redis_server import PASSWORD, redis_server
 from tests.serving.signed import PROJECT, certificate_endpoint, token
 
-pytestmark = [pytest.mark.e2e, pytest.mark.security]
+pytestmark = [pytest.mark.e2e, pytest.mark.security, pytest.mark.slow]
 SUBJECT = "anna-canary-1970"
 WHY = {"subject": SUBJECT, "reason": "found unconscious at home"}
 

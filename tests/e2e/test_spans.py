@@ -7,7 +7,7 @@ import pytest
 from tests.doubles.span_sink import span_sink
 from tests.e2e.server import serve
 
-pytestmark = [pytest.mark.e2e, pytest.mark.security]
+pytestmark = [pytest.mark.e2e, pytest.mark.security, pytest.mark.slow]
 MARKER = "canary4711"
 
 

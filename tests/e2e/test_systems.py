@@ -114,6 +114,7 @@ def test_while_firebase_cannot_be_asked_nothing_is_deleted_and_the_rest_goes_on(
     assert embed(served, token()).status_code == 200
 
 
+@pytest.mark.slow
 def test_credentials_that_others_can_read_leave_the_service_unready(home, tmp_path):
     account = service_account(tmp_path, 0o444)
     settings = {

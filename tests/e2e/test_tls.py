@@ -21,7 +21,7 @@ from tests.certificates import Authority
 from tests.e2e.server import BIN, environment, free_port, serve, stop
 from tests.serving.signed import PROJECT, certificate_endpoint, token
 
-pytestmark = [pytest.mark.e2e, pytest.mark.security]
+pytestmark = [pytest.mark.e2e, pytest.mark.security, pytest.mark.slow]
 
 
 @dataclass(frozen=True)

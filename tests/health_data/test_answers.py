@@ -53,6 +53,7 @@ def test_only_the_list_is_asked_with_the_caller_s_token_explicit_offsets_and_tim
     assert not {"data_type", "cursor", "source"} & set(calls[0]["query"])
 
 
+@pytest.mark.slow
 def test_a_week_of_single_minutes_is_read_from_all_its_pages(double, ask, direct):
     week = VALUES[:10_080]
     metrics = [packed([value], START + timedelta(minutes=at)) for at, value in enumerate(week)]

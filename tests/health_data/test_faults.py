@@ -12,7 +12,7 @@ from tests.health_data.metrics import (
     recording,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.fhir]
+pytestmark = [pytest.mark.e2e, pytest.mark.fhir, pytest.mark.slow]
 
 
 def degraded(service) -> list[str]:

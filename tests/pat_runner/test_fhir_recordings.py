@@ -26,7 +26,7 @@ from tests.postprocessing.oracles import SEGMENTS, recording
 from tests.preprocessing.examples import FILES
 from tests.shared import ROOT, shared
 
-pytestmark = pytest.mark.fhir
+pytestmark = [pytest.mark.fhir, pytest.mark.slow]
 
 DEMO = ROOT / "models" / "weights" / "pat-s-demo"
 ENGINE = EngineOptions("onnxruntime")

@@ -163,6 +163,7 @@ def test_a_refused_bundle_is_a_dead_letter_with_its_reason_and_a_replay_delivers
         assert secret not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_failing_server_opens_the_breaker_is_said_to_fail_and_gets_everything_once_it_works(
     vault,
     outbox,
@@ -310,6 +311,7 @@ def test_it_ends_at_once_though_the_server_hangs(vault, outbox, trail, leases, t
 @pytest.mark.parametrize(
     ("mode", "argument"), [("latency", 1), ("slow", 0.05), ("blackhole", 0), ("reset", 0), ("refuse", 0)]
 )
+@pytest.mark.slow
 def test_a_fault_on_the_way_delays_a_delivery_and_neither_loses_nor_repeats_it(
     vault,
     outbox,
