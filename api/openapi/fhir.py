@@ -54,8 +54,8 @@ _KEY: Json = {
 _PREFER: Json = {
     "name": "Prefer",
     "in": "header",
-    "description": "Answer at once with where the Bundle will be.",
-    "schema": {"const": "respond-async"},
+    "description": "`respond-async`: answer at once with where the Bundle will be. Anything else is ignored.",
+    "schema": {"type": "string"},
 }
 _FORMAT: Json = {
     "name": "_format",
