@@ -10,8 +10,7 @@ from serving.job_state import MOST_CRASHES, JobStopped, Progress, State
 from serving.jobs import Item, Jobs, JobsFull, NoJob, Reception, StillReceiving, TooManyJobs
 from serving.keys import MasterKeys
 from serving.redis_store import RedisStore
-from serving.store import SqliteStore, Vault
-from tests.redis_server import redis_server
+from serving.store import Vault
 
 pytestmark = pytest.mark.fhir
 ANNE = Owner("clinic", "user-1", ("clinician",))
@@ -19,32 +18,9 @@ BOB = Owner("clinic", "user-2", ("clinician",))
 KEYS = MasterKeys({"one": bytes(range(32))})
 
 
-@pytest.fixture(scope="module")
-def server():
-    with redis_server("store") as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def store(request, tmp_path):
-    if request.param == "sqlite":
-        return SqliteStore(tmp_path / "pat.sqlite")
-    running = request.getfixturevalue("server")
-    with running.admin() as client:
-        client.flushall()
-    return RedisStore(running.address)
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
-def clock():
-    return Clock()
+def store(either_store):
+    return either_store
 
 
 @pytest.fixture
@@ -242,10 +218,12 @@ def test_a_result_that_comes_after_the_deletion_is_not_kept(jobs, submitted, she
     assert jobs.settle(record)
 
 
-def test_nothing_of_a_job_is_readable_at_rest(jobs, submitted, store, tmp_path, server):
+def test_nothing_of_a_job_is_readable_at_rest(jobs, submitted, store, tmp_path, redis_for_stores):
     record = submitted(item("a-secret-value", "anna-1970"), item("another-secret"), key="my-own-key")
     work(jobs, record.id)
-    kept = server.at_rest() + b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    kept = redis_for_stores.at_rest() + b"".join(
+        path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
+    )
     assert record.id.encode() in kept
     for secret in (b"a-secret-value", b"anna-1970", b"another-secret", b"my-own-key", b"user-1", b"clinic"):
         assert secret not in kept

@@ -5,37 +5,11 @@ import threading
 import pytest
 
 from serving.leases import LeaseLost, Leases
-from serving.redis_store import RedisStore
-from serving.store import SqliteStore
-from tests.redis_server import redis_server
-
-
-@pytest.fixture(scope="module")
-def server():
-    with redis_server("store") as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def store(request, tmp_path):
-    if request.param == "sqlite":
-        return SqliteStore(tmp_path / "pat.sqlite")
-    running = request.getfixturevalue("server")
-    with running.admin() as client:
-        client.flushall()
-    return RedisStore(running.address)
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture
-def clock():
-    return Clock()
+def store(either_store):
+    return either_store
 
 
 @pytest.fixture
