@@ -114,7 +114,6 @@ class PatRunner:
         batchable=True,
         max_batch_size=SETTINGS.max_batch_size,
         max_latency_ms=SETTINGS.max_latency_ms,
-        output_spec=dispatch.Documents,
     )
     def run(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Encode a batch of items (see pat_runner.hop); one outcome per item, nothing raises."""

@@ -14,17 +14,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from _bentoml_impl.server import app
-from _bentoml_sdk.io_models import IORootModel
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Job
 
 if TYPE_CHECKING:
     from serving.telemetry import BatchTelemetry
 
-__all__ = ["Documents", "PromptDispatcher", "dispatcher", "install"]
+__all__ = ["PromptDispatcher", "dispatcher", "install"]
 
 Jobs = tuple[Job[Any, Any], ...]
 
@@ -85,19 +84,6 @@ class PromptDispatcher(CorkDispatcher[Any, Any]):
 
     def _waiting(self) -> int:
         return sum(self.get_batch_size(job.data) for job in self._queue)
-
-
-class Documents(IORootModel[list[dict[str, Any]]]):  # type: ignore[misc]  # not typed
-    """What the runner answers; BentoML asks for the schema of a list at every call, at both ends."""
-
-    media_type = "application/json"
-
-    @classmethod
-    @cache
-    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the JSON Schema, made once."""
-        schema: dict[str, Any] = super().model_json_schema(*args, **kwargs)
-        return schema
 
 
 def dispatcher() -> PromptDispatcher:

@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from api.desk import Desk
 from api.fhir_analyze import Asked, analyzed
-from api.fhir_jobs import deferred, prefers_async
+from api.fhir_jobs import deferred
 from api.fhir_negotiation import NotNegotiable, check_accepted, check_sent
-from api.headers import idempotency_key
+from api.headers import idempotency_key, prefers_async
 from api.outcomes import FHIR_TYPE, written
 from api.problems import problem, problem_of
 from api.requests import FHIR_JSON

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from starlette.responses import Response
 
@@ -58,20 +58,12 @@ async def analyzed(at: Desk, asked: Asked) -> Answered:
 
 
 async def _bundle(at: Desk, asked: Asked) -> Kept:
-    found: list[Kept] = []
-
     async def work() -> Kept:
-        found.append(await _computed(at, asked.body))
-        return found[0]
-
-    async def again(kept: Kept) -> None:
-        await _disclosed_again(kept)
-        found.append(kept)
+        return await _computed(at, asked.body)
 
     if not asked.key:
         return await work()
-    body = await at.repeats.once(Keyed(whose(), asked.key, asked.body), work, again)
-    return replace(found[0], body=body)
+    return await at.repeats.once(Keyed(whose(), asked.key, asked.body), work, _disclosed_again)
 
 
 async def subject_of(body: bytes) -> str:

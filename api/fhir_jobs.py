@@ -8,7 +8,6 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from api.desk import Desk
@@ -24,7 +23,7 @@ from serving.job_state import State
 from serving.jobs import Item, NoJob, Reception
 from serving.repeats import KeyReused
 
-__all__ = ["deferred", "prefers_async", "router"]
+__all__ = ["deferred", "router"]
 
 _OK = 200
 _BUNDLE: dict[str, Any] = {"type": "object", "required": ["resourceType"]}
@@ -34,12 +33,6 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
 _AFTER = {"Retry-After": "1"}
 
 router = APIRouter(prefix="/fhir", tags=["FHIR"])
-
-
-def prefers_async(headers: Headers) -> bool:
-    """Whether the client would rather come back for the answer."""
-    given = (part.split(";")[0].strip() for value in headers.getlist("prefer") for part in value.split(","))
-    return "respond-async" in {part.lower() for part in given}
 
 
 async def deferred(at: Desk, asked: Asked) -> Response:

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from api.fhir_negotiation import NotNegotiable
 from preprocessing.recording import RecordingError, Refusal
 
-__all__ = ["BOOLEANS", "boolean", "given", "idempotency_key", "media_types", "one_of"]
+__all__ = ["BOOLEANS", "boolean", "given", "idempotency_key", "media_types", "one_of", "prefers_async"]
 
 BOOLEANS = ("true", "false")
 _PREFIX = "x-pat-"
@@ -53,3 +53,9 @@ def idempotency_key(headers: Headers) -> str:
 def media_types(headers: Headers) -> list[str]:
     """Return the media types that the client accepts, without their parameters."""
     return [part.split(";")[0].strip() for part in headers.get("accept", "*/*").split(",")]
+
+
+def prefers_async(headers: Headers) -> bool:
+    """Whether the client would rather come back for the answer."""
+    given = (part.split(";")[0].strip() for value in headers.getlist("prefer") for part in value.split(","))
+    return "respond-async" in {part.lower() for part in given}

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from api.access import current_access
 from api.desk import Desk
-from api.headers import given, idempotency_key, media_types, one_of
+from api.headers import given, idempotency_key, media_types, one_of, prefers_async
 from api.job_access import Askers, owner_of, shelf_of
 from api.job_lines import Head, Lines, head_of
 from api.keeping import Keeping, keeping
@@ -158,8 +158,7 @@ async def _item(askers: Askers, line: bytes, head: Head, index: int) -> Item:
 
 async def _accepted(at: Counter, record: Record, headers: Headers) -> Response:
     _, held = await asyncio.to_thread(at.jobs.of, record.owner, record.id)
-    asked = "respond-async" in headers.get("prefer", "")
-    applied = {"Preference-Applied": "respond-async"} if asked else {}
+    applied = {"Preference-Applied": "respond-async"} if prefers_async(headers) else {}
     return JSONResponse(shown(record, held), 202, {"Location": f"/v1/jobs/{record.id}", **applied})
 
 

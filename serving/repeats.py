@@ -18,7 +18,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -119,13 +119,14 @@ class Repeats:
             kept = await asyncio.to_thread(shelf.add, subject, name, now)
         return datetime.fromisoformat(json.loads(kept))
 
-    async def once(self, request: Keyed, work: Work, check: Check) -> bytes:
+    async def once(self, request: Keyed, work: Work, check: Check) -> Kept:
         """Return what ``request`` was answered when it came first, if ``check`` lets it; raises KeyReused."""
         shelf = self.shelf()
         if (kept := await asyncio.to_thread(_found, shelf, request)) is not None:
             await check(kept)
-            return kept.body
-        return await asyncio.to_thread(_kept, shelf, request, await work())
+            return kept
+        made = await work()
+        return replace(made, body=await asyncio.to_thread(_kept, shelf, request, made))
 
 
 def _found(shelf: Shelf, request: Keyed) -> Kept | None:
