@@ -16,59 +16,16 @@ from api.fhir_negotiation import NotNegotiable, check_accepted, check_sent
 from api.headers import idempotency_key, prefers_async
 from api.outcomes import FHIR_TYPE, written
 from api.problems import problem, problem_of
-from api.requests import FHIR_JSON
 from api.v1 import desk
 from postprocessing import fhir
 from serving.settings import Settings
 
 __all__ = ["DOCUMENTS", "router"]
 
-_RESOURCE = {
-    "type": "object",
-    "required": ["resourceType"],
-    "properties": {"resourceType": {"type": "string"}},
-}
-_EXAMPLE = {
-    "resourceType": "Observation",
-    "status": "final",
-    "code": {"text": "activity counts"},
-    "effectivePeriod": {
-        "start": "2026-03-02T18:30:00+01:00",
-        "_start": {
-            "extension": [
-                {
-                    "url": "http://hl7.org/fhir/StructureDefinition/tz-code",
-                    "valueCode": "Europe/Berlin",
-                }
-            ]
-        },
-    },
-    "valueSampledData": {
-        "origin": {"value": 0, "unit": "counts"},
-        "period": 60_000,
-        "dimensions": 1,
-        "data": "12 0 E 431",
-    },
-}
-_BODY = {"required": True, "content": {FHIR_JSON: {"schema": _RESOURCE, "example": _EXAMPLE}}}
-_ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The answer.", "content": {FHIR_JSON: {"schema": _RESOURCE}}}
-}
-_REFUSED: dict[int | str, dict[str, Any]] = {
-    status: {"description": why, "content": {FHIR_JSON: {"schema": _RESOURCE}}}
-    for status, why in ((404, "There is none."), (406, "Not acceptable."), (422, "An unknown parameter."))
-}
-_DEFERRED: dict[int | str, dict[str, Any]] = {202: {"description": "Content-Location will have the answer."}}
-
 router = APIRouter(prefix="/fhir", tags=["FHIR"])
 
 
-@router.post(
-    "/$analyze",
-    responses={**_ANSWER, **_DEFERRED},
-    openapi_extra={"requestBody": _BODY},
-    response_class=Response,
-)
+@router.post("/$analyze", response_class=Response)
 async def analyze_observations(request: Request, at: Annotated[Desk, Depends(desk)]) -> Response:
     """Analyse one recording in FHIR R4.
 
@@ -98,20 +55,13 @@ def _metadata(settings: Settings) -> dict[str, Any]:
     return fhir.capability_statement(instance)
 
 
-DOCUMENTS: dict[str, tuple[str, Callable[[Settings], dict[str, Any]]]] = {  # say nothing of anybody
-    "/metadata": ("The CapabilityStatement", _metadata),
+DOCUMENTS: dict[str, Callable[[Settings], dict[str, Any]]] = {  # say nothing of anybody
+    "/metadata": _metadata,
     f"/OperationDefinition/{fhir.OPERATION}": (
-        "The definition of $analyze",
-        lambda settings: fhir.operation_definition(settings.fhir_canonical_base),
+        lambda settings: fhir.operation_definition(settings.fhir_canonical_base)
     ),
-    "/CodeSystem/pat-actigraphy": (
-        "The local codes",
-        lambda settings: fhir.code_system(settings.fhir_canonical_base),
-    ),
-    f"/ConceptMap/{fhir.CONCEPT_MAP}": (
-        "The local codes in LOINC and PHR",
-        lambda settings: fhir.concept_map(settings.fhir_canonical_base),
-    ),
+    "/CodeSystem/pat-actigraphy": lambda settings: fhir.code_system(settings.fhir_canonical_base),
+    f"/ConceptMap/{fhir.CONCEPT_MAP}": lambda settings: fhir.concept_map(settings.fhir_canonical_base),
 }
 
 
@@ -126,15 +76,11 @@ def _document(make: Callable[[Settings], dict[str, Any]]) -> Callable[..., Any]:
     return read
 
 
-for _path, (_title, _make) in DOCUMENTS.items():
-    router.add_api_route(
-        _path, _document(_make), summary=_title, responses={**_ANSWER, **_REFUSED}, response_class=Response
-    )
+for _path, _make in DOCUMENTS.items():
+    router.add_api_route(_path, _document(_make), response_class=Response)
 
 
-@router.get(
-    "/.well-known/smart-configuration", summary="Where systems get tokens", responses={404: _REFUSED[404]}
-)
+@router.get("/.well-known/smart-configuration")
 async def read_smart_configuration(at: Annotated[Desk, Depends(desk)]) -> Response:
     """Return it where the operator has said who gives tokens; 404 otherwise."""
     settings = at.settings

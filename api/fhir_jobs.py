@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
@@ -26,10 +26,6 @@ from serving.repeats import KeyReused
 __all__ = ["deferred", "router"]
 
 _OK = 200
-_BUNDLE: dict[str, Any] = {"type": "object", "required": ["resourceType"]}
-_ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The answer.", "content": {"application/fhir+json": {"schema": _BUNDLE}}}
-}
 _AFTER = {"Retry-After": "1"}
 
 router = APIRouter(prefix="/fhir", tags=["FHIR"])
@@ -64,7 +60,7 @@ def _accepted(record: Record) -> Response:
     return Response(status_code=202, headers=where, media_type=FHIR_TYPE)
 
 
-@router.get("/jobs/{id}", responses=_ANSWER, response_class=Response)
+@router.get("/jobs/{id}", response_class=Response)
 async def read_deferred(job: JobId, at: Annotated[Desk, Depends(desk)]) -> Response:
     """Return the answer to a call that was taken in; 202 while it is not there."""
     try:

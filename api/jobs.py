@@ -43,21 +43,6 @@ JobId = Annotated[
     str, Path(alias="id", pattern="^[A-Za-z0-9_-]{22}$", description="as the answer to POST named it")
 ]
 
-_LINE = (
-    '{"id": "night-1", "start": "2026-03-02T18:30:00+01:00", "zone": "Europe/Berlin", "epoch_seconds": 60, '
-)
-_LINE += '"unit": "actiwatch_counts", "values": [12, 0, null, 431]}'
-_DESCRIBED: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {NDJSON: {"schema": {"type": "string"}, "example": f"{_LINE}\n"}},
-    },
-    "parameters": [
-        {"name": "X-PAT-Output", "in": "header", "schema": {"type": "string", "enum": list(OUTPUTS)}},
-        {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 128}},
-    ],
-}
-
 router = APIRouter(prefix="/v1", tags=["Jobs"])
 
 
@@ -94,7 +79,7 @@ def problem_in(response: Response) -> dict[str, Any]:
     return said
 
 
-@router.post("/jobs", status_code=202, openapi_extra=_DESCRIBED)
+@router.post("/jobs", status_code=202)
 async def submit_job(request: Request, at: Annotated[Desk, Depends(desk)]) -> Response:
     """Take a job in: one recording a line, as ``/analyze`` takes it, with ``id`` and ``subject`` beside."""
     if not _SENT & {request.headers.get("content-type", "").split(";")[0].strip().lower()}:

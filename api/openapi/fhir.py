@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from api.openapi.operation import JSON, SHORT, Operation, Operations
+from api.openapi.operation import JSON, KEY, SHORT, Operation, Operations
 from api.openapi.schemas import BUNDLE, Json, array, as_written, exactly
 from api.requests import FHIR_JSON
 
@@ -45,12 +45,6 @@ _HOOK: Json = {
     "prefetch": {"activity": _OBSERVATION},
 }
 
-_KEY: Json = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "The same call sent again with the same key has the same answer.",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
-}
 _PREFER: Json = {
     "name": "Prefer",
     "in": "header",
@@ -81,7 +75,8 @@ FHIR: Operations = {
         {FHIR_JSON: BUNDLE},
         {FHIR_JSON: as_written("resourceType")},
         {FHIR_JSON: _PARAMETERS},
-        parameters=[_KEY, _PREFER, _FORMAT],
+        parameters=[KEY, _PREFER, _FORMAT],
+        more={202: {}},
         also=(HTTPStatus.CONFLICT,),
     ),
     ("GET", "/fhir/metadata"): _definition(

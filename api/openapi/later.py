@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
-from api.openapi.operation import JSON, RECORDING, Operation, Operations
+from api.openapi.operation import JSON, KEY, RECORDING, Operation, Operations
 from api.openapi.schemas import BUNDLE, TEXT, Json, array, exactly
 from api.requests import FHIR_JSON
 
@@ -19,12 +19,6 @@ _ID: Json = {
     "description": "As the answer to POST named it; the one of the example is nobody's.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"},
     "example": "A" * 22,
-}
-_KEY: Json = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "The same job sent again with the same key is the same job.",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
 }
 _OUTPUT: Json = {
     "name": "X-PAT-Output",
@@ -68,7 +62,7 @@ LATER: Operations = {
         {JSON: _JOB},
         {_LINES: TEXT},
         {_LINES: json.dumps({"id": "night-1", **RECORDING}) + "\n"},
-        parameters=[_OUTPUT, _KEY],
+        parameters=[_OUTPUT, KEY],
         status=202,
         open_status=_NO_STORE,
         also=(HTTPStatus.CONFLICT,),

@@ -9,7 +9,18 @@ from typing import Any
 
 from api.openapi.schemas import Json
 
-__all__ = ["HTML", "JSON", "OCTETS", "PATIENT", "PLAIN", "RECORDING", "SHORT", "Operation", "Operations"]
+__all__ = [
+    "HTML",
+    "JSON",
+    "KEY",
+    "OCTETS",
+    "PATIENT",
+    "PLAIN",
+    "RECORDING",
+    "SHORT",
+    "Operation",
+    "Operations",
+]
 
 JSON, OCTETS, HTML, PLAIN = "application/json", "application/octet-stream", "text/html", "text/plain"
 
@@ -58,3 +69,9 @@ SHORT = (
     "(`examples/week.json`) to see them all."
 )
 PATIENT = {"subject": "Patient/example"}
+KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same request sent again with the same key has the same answer.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+}
