@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from api import dispatch, doors, paths
+from api.cache_use import CacheHeader
 from api.mounted import Mounted
 from api.problems import ForeignErrors, answer, problem
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
@@ -34,7 +35,7 @@ from serving.limits import BodyLimits, HeaderLimits, Pace
 from serving.repeats import Repeats
 from serving.revocation import CredentialsUnusable
 from serving.settings import Settings
-from serving.state import check_redis, open_fhir_server
+from serving.state import check_redis, open_cache, open_fhir_server
 from serving.store import StoreUnavailable
 
 SETTINGS = Settings.from_environment()  # BentoML's decorators need limits, workers and host at import
@@ -153,6 +154,7 @@ class PatService:
     runner = bentoml.depends(PatRunner)
 
     def __init__(self) -> None:
+        from api.caching import Caching  # noqa: PLC0415  # same as the next
         from api.desk import Desk  # noqa: PLC0415  # the runner, which loads this file too, needs none of it
         from api.shelves import Shelves  # noqa: PLC0415  # same
         from postprocessing import fhir  # noqa: PLC0415  # same
@@ -165,7 +167,9 @@ class PatService:
         )
         self._socket = RunnerSocket(self.runner.to_async.url, SETTINGS.timeout_seconds)
         repeats = Repeats(Shelves(SETTINGS))
-        self.desk = Desk(SETTINGS, RemoteRunner(self._socket.run, pinned, limits), model, repeats)
+        self._cache = open_cache(SETTINGS)
+        runner, caching = RemoteRunner(self._socket.run, pinned, limits), Caching(SETTINGS, self._cache)
+        self.desk = Desk(SETTINGS, runner, model, repeats, caching)
         self.health_data = health_data.HealthData.of(SETTINGS)
         fhir.warm()
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request
@@ -211,6 +215,8 @@ class PatService:
             if kept is not None:
                 await asyncio.to_thread(kept.close)
         await self._socket.close()
+        if self._cache is not None:
+            await self._cache.close()
         await asyncio.to_thread(self._end_metrics)
 
     def _safeguarded(self) -> None:
@@ -220,9 +226,9 @@ class PatService:
             log.info("profile %s: no authentication, loopback only", SETTINGS.profile)
         try:
             if SETTINGS.guarded:
-                _SAFEGUARDS["safeguards"] = safeguards.build(SETTINGS)
+                _SAFEGUARDS["safeguards"] = safeguards.build(SETTINGS, self._cache)
             else:
-                self._kept = keeping.opened(SETTINGS)
+                self._kept = keeping.opened(SETTINGS, self._cache)
         except (CredentialsUnusable, StoreUnavailable, Unreadable) as error:
             log.error("nothing is safeguarded or kept: %s", error)  # noqa: TRY400  # the cause is said, a trace adds nothing
             if isinstance(error, StoreUnavailable):
@@ -266,8 +272,8 @@ class PatService:
 
     async def _analyze(self, request: RecordingRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)
-        analysis = await self.desk.analyze(recording, request.options.chosen(recording))
-        return Response(analysis.model_dump_json(), media_type="application/json")
+        finished = await self.desk.finished(recording, request.options.chosen(recording))
+        return Response(finished.json, media_type="application/json")
 
     async def _bundle(self, request: FhirRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)
@@ -331,5 +337,6 @@ _guard(
     (edges.TlsOnly if SETTINGS.open_to_others else edges.LoopbackOnly, _REFUSE),
     (HeaderLimits, _REFUSE),
     *_guards(),
+    (CacheHeader, {}),
     (BodyLimits, {**_BODIES, **_REFUSE}),
 )

@@ -31,6 +31,7 @@ async def read_status(at: Annotated[Desk, Depends(desk)]) -> dict[str, Any]:
         "audit": "off" if safeguards is None else "writing" if safeguards.trail.healthy else "failing",
         "degraded": [
             *([] if safeguards is None else await asyncio.to_thread(_degraded, safeguards, outbox)),
+            *(["cache"] if at.caching.degraded else []),
             *(["health_data"] if service.health_data is not None and service.health_data.degraded else []),
         ],
         "deliveries": None if outbox is None else await asyncio.to_thread(_deliveries, outbox),
