@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from api import dispatch, doors, paths, tracing
+from api.cache_use import CacheHeader
 from api.mounted import Mounted
 from api.problems import ForeignErrors, answer, problem
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
@@ -34,7 +35,7 @@ from serving.limits import BodyLimits, HeaderLimits, Pace
 from serving.repeats import Repeats
 from serving.revocation import CredentialsUnusable
 from serving.settings import Settings
-from serving.state import check_redis, open_fhir_server
+from serving.state import check_redis, open_cache, open_fhir_server
 from serving.store import StoreUnavailable
 
 SETTINGS = Settings.from_environment()  # BentoML's decorators need limits, workers and host at import
@@ -172,7 +173,8 @@ class PatService:
     runner = bentoml.depends(PatRunner)
 
     def __init__(self) -> None:
-        from api.looks import looks_of  # noqa: PLC0415  # the runner, which loads this file too, needs none of it
+        from api.caching import Caching  # noqa: PLC0415  # the runner, which loads this file too, needs none of it
+        from api.looks import looks_of  # noqa: PLC0415  # same
         from api.observation import ObservedDesk, Observer  # noqa: PLC0415  # same
         from api.shelves import Shelves  # noqa: PLC0415  # same
         from postprocessing import fhir  # noqa: PLC0415  # same
@@ -186,8 +188,10 @@ class PatService:
         )
         self._socket = RunnerSocket(self.runner.to_async.url, SETTINGS.timeout_seconds)
         repeats = Repeats(Shelves(SETTINGS))
-        runner = RemoteRunner(self._socket.run, pinned, limits)
-        self.desk = ObservedDesk(SETTINGS, runner, model, repeats, observer=Observer(model, _mark_key()))
+        self._cache = open_cache(SETTINGS)
+        runner, caching = RemoteRunner(self._socket.run, pinned, limits), Caching(SETTINGS, self._cache)
+        observer = Observer(model, _mark_key())
+        self.desk = ObservedDesk(SETTINGS, runner, model, repeats, caching, observer=observer)
         self.health_data = health_data.HealthData.of(SETTINGS)
         fhir.warm()
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request
@@ -236,6 +240,8 @@ class PatService:
             if kept is not None:
                 await asyncio.to_thread(kept.close)
         await self._socket.close()
+        if self._cache is not None:
+            await self._cache.close()
         await asyncio.to_thread(self._end_metrics)
         await asyncio.to_thread(self._end_tracing)
 
@@ -246,9 +252,9 @@ class PatService:
             log.info("profile %s: no authentication, loopback only", SETTINGS.profile)
         try:
             if SETTINGS.guarded:
-                _SAFEGUARDS["safeguards"] = safeguards.build(SETTINGS)
+                _SAFEGUARDS["safeguards"] = safeguards.build(SETTINGS, self._cache)
             else:
-                self._kept = keeping.opened(SETTINGS)
+                self._kept = keeping.opened(SETTINGS, self._cache)
         except (CredentialsUnusable, StoreUnavailable, Unreadable) as error:
             log.error("nothing is safeguarded or kept: %s", error)  # noqa: TRY400  # the cause is said, a trace adds nothing
             if isinstance(error, StoreUnavailable):
@@ -292,8 +298,8 @@ class PatService:
 
     async def _analyze(self, request: RecordingRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)
-        analysis = await self.desk.analyze(recording, request.options.chosen(recording))
-        return Response(analysis.model_dump_json(), media_type="application/json")
+        finished = await self.desk.finished(recording, request.options.chosen(recording))
+        return Response(finished.json, media_type="application/json")
 
     async def _bundle(self, request: FhirRequest) -> Response:
         recording = await asyncio.to_thread(request.recording)
@@ -364,5 +370,6 @@ _guard(
     (edges.TlsOnly if SETTINGS.open_to_others else edges.LoopbackOnly, _REFUSE),
     (HeaderLimits, _REFUSE),
     *_guards(),
+    (CacheHeader, {}),
     (BodyLimits, {**_BODIES, **_REFUSE}),
 )

@@ -79,6 +79,7 @@ class Access:
     decision: Decision = field(default_factory=lambda: Decision(allowed=True, reason="ok"))
     model: str = ""
     records: int = 0
+    cache: str = ""  # what it was to the answer: hit, miss or bypass
 
     async def about(self, subject: str) -> str:
         """Say that the request is about ``subject`` (id or Patient/id), and return its id.
@@ -150,6 +151,7 @@ def with_access(event: AuditEvent, access: Access | None, *, disclosed: bool) ->
         purpose=Purpose.EMERGENCY if decision.emergency else _purpose(access),
         model=access.model,
         records=access.records if disclosed else 0,
+        cache=access.cache if disclosed else "",
     )
 
 

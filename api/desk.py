@@ -6,9 +6,12 @@ import asyncio
 import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from api.access import current_access
+from api.cache_use import note
+from api.caching import Analysed, Caching, Finished
 from api.requests import FhirWish
 from api.weeks import Embedded, EmbedOrder, prepared
 from models.checkpoint import CheckpointError
@@ -41,6 +44,7 @@ class Desk:
     runner: RunnerPort
     model: ModelCard | CheckpointError
     repeats: Repeats = field(default_factory=Repeats)
+    caching: Caching = field(default_factory=lambda: Caching(Settings()))
 
     @property
     def card(self) -> ModelCard:
@@ -53,11 +57,24 @@ class Desk:
 
     async def analyze(self, recording: Recording, options: AnalyzeOptions) -> Analysis:
         """Analyse one recording."""
-        return self._disclosed(await analyze(recording, options, self.runner, self.card), 1)
+        return (await self.finished(recording, options)).analysis
+
+    async def finished(self, recording: Recording, options: AnalyzeOptions) -> Finished:
+        """Analyse one recording; the answer is JSON already."""
+        what = Analysed(recording, options, self.card)
+        return self._disclosed(await self.caching.analysis(what, partial(self._made, what)), 1)
+
+    async def _made(self, what: Analysed) -> Analysis:
+        """Make an analysis that the cache does not have."""
+        runner = self.caching.runner(self.runner, what.card)
+        return await analyze(what.recording, what.options, runner, what.card)
 
     async def explain(self, recording: Recording, options: AnalyzeOptions) -> Explanation:
         """Show where in its weeks PAT looked."""
-        return self._disclosed(await explain(recording, options, self.runner, self.card), 1)
+        runner = self.caching.runner(self.runner, self.card)
+        explanation = await explain(recording, options, runner, self.card)
+        note(runner.use)
+        return self._disclosed(explanation, 1)
 
     def _disclosed(self, answer: T, records: int) -> T:
         """Note for the audit trail what is about to be disclosed, and what made it."""
@@ -105,5 +122,7 @@ class Desk:
         """Encode weeks; the answer has one outcome per row, in order."""
         few = len(order.rows) <= FEW_WEEKS
         weeks = prepared(order, self.card) if few else await asyncio.to_thread(prepared, order, self.card)
-        outcomes = await self.runner.run(weeks.good, order.want)
+        runner = self.caching.runner(self.runner, self.card)
+        outcomes = await runner.run_once(weeks.good, order.want)
+        note(runner.use)
         return self._disclosed(Embedded(weeks.whole(outcomes), weeks.calibration, self.card), len(order.rows))

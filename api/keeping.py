@@ -23,11 +23,12 @@ import bentoml
 from serving.audit import AuditEvent
 from serving.care import HELD
 from serving.codes import RESEARCH_CODE
-from serving.deletion import Registry, VaultHolder
+from serving.deletion import Holder, Registry, VaultHolder
 from serving.job_shelf import JobHolder
 from serving.keys import MasterKeys
 from serving.outbox import Outbox
 from serving.repeats import ANSWERS
+from serving.sealed_cache import SealedCache
 from serving.settings import Settings
 from serving.state import open_store, open_vault
 from serving.store import Store, Vault
@@ -97,13 +98,18 @@ class Keeping:
             self.sweeper.close()
 
 
-def registry(vault: Vault) -> Registry:
-    """Return all that holds anything of a subject in ``vault``."""
+def registry(vault: Vault, cache: SealedCache | None = None) -> Registry:
+    """Return all that holds anything of a subject: in ``vault``, whose keys ``cache`` is given, and there."""
     whole = [VaultHolder(vault, purpose) for purpose in (*HELD, RESEARCH_CODE, ANSWERS)]
-    return Registry(vault, [*whole, JobHolder(vault), Outbox(vault)])
+    holders: list[Holder] = [*whole, JobHolder(vault), Outbox(vault)]
+    if cache is not None:
+        cache.keyring.vault = vault
+        vault.when_shredded(cache.keyring.forget)
+        holders.append(cache)
+    return Registry(vault, holders)
 
 
-def opened(settings: Settings) -> Keeping | None:
+def opened(settings: Settings, cache: SealedCache | None = None) -> Keeping | None:
     """Open what a service without safeguards keeps things in; None where it was given nothing for that.
 
     Raises KeysUnusable, StoreUnavailable, StoreUnfit, AddressUnusable or Unreadable.
@@ -114,7 +120,7 @@ def opened(settings: Settings) -> Keeping | None:
     vault = open_vault(settings, MasterKeys.read(Path(settings.master_keys_file)), store)
     sweeper = Sweeper(Unrecorded(), list(map(Expired, vault.stores)))
     sweeper.start()
-    return Keeping(store, vault, Unrecorded(), registry(vault), sweeper)
+    return Keeping(store, vault, Unrecorded(), registry(vault, cache), sweeper)
 
 
 def keeping() -> Keeping:

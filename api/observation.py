@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from api.access import current_access
+from api.caching import Analysed
 from api.desk import Desk
 from api.requests import FhirWish
 from api.weeks import Embedded, EmbedOrder
@@ -201,10 +202,10 @@ class ObservedDesk(Desk):
 
     observer: Observer
 
-    async def analyze(self, recording: Recording, options: AnalyzeOptions) -> Analysis:
-        """Analyse one recording."""
+    async def _made(self, what: Analysed) -> Analysis:
+        """Make an analysis that the cache does not have."""
         with self.observer.inference("analyze") as record:
-            analysis = await super().analyze(recording, options)
+            analysis = await super()._made(what)
             self.observer.analysed(record, analysis)
         return analysis
 

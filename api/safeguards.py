@@ -21,6 +21,7 @@ from serving.keys import MasterKeys
 from serving.outbox import Outbox
 from serving.rates import Rates
 from serving.revocation import Revocation, firebase_accounts
+from serving.sealed_cache import SealedCache
 from serving.settings import Settings
 from serving.shared_rates import SharedWindows
 from serving.signing_keys import SigningKeys
@@ -37,8 +38,8 @@ _OF_SYSTEMS = frozenset({Role.SERVICE})
 log = logging.getLogger("pat.audit")
 
 
-def build(settings: Settings) -> Safeguards:
-    """Open what guards the service.
+def build(settings: Settings, cache: SealedCache | None = None) -> Safeguards:
+    """Open what guards the service; ``cache`` hears of deletions.
 
     Raises KeysUnusable, CredentialsUnusable, StoreUnavailable or Unreadable.
     A trail that cannot be written yet is no error here: the service is not ready until it can.
@@ -52,7 +53,7 @@ def build(settings: Settings) -> Safeguards:
     trail = AuditTrail(folder, MacKey(name, secret), _tell)
     trail.start()
     _announce(trail, store, settings.facts() | {lifecycle.KEY: keys.current}, secret)
-    keeping = Keeping(store, vault, trail, registry(vault))
+    keeping = Keeping(store, vault, trail, registry(vault, cache))
     chores: list[Chore] = [
         AuditFiles(trail, folder, settings.audit_days),
         *map(Expired, vault.stores),

@@ -18,7 +18,14 @@ from serving.store import StoreUnavailable
 
 __all__ = ["DEPENDENCIES", "degraded_of", "router"]
 
-DEPENDENCIES = ("certificates", "rates", "store", "fhir_server", "health_data")  # what may be degraded
+DEPENDENCIES = ("certificates", "rates", "store", "fhir_server", "cache", "health_data")  # may be degraded
+    "certificates",
+    "rates",
+    "store",
+    "fhir_server",
+    "cache",
+    "health_data",
+)  # what may be degraded
 
 router = APIRouter(prefix="/v1")
 
@@ -43,6 +50,7 @@ def degraded_of(service: Any, settings: Settings) -> list[str]:
     fails = service.health_data is not None and service.health_data.degraded
     return [
         *([] if safeguards is None else _degraded(safeguards, _outbox(settings, safeguards))),
+        *(["cache"] if service.desk.caching.degraded else []),
         *(["health_data"] if fails else []),
     ]
 

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from api import raw_weeks
+from api.caching import Finished
 from api.delivery import headers_of, ordered
 from api.desk import Desk
 from api.headers import BOOLEANS, boolean, given, media_types, one_of
@@ -19,7 +20,6 @@ from api.problems import answer, problem
 from api.requests import FHIR_JSON, FhirWish
 from pat_runner.account import AnalyzeOptions
 from pat_runner.sleep_log import entries, pairs_in_intervals
-from postprocessing.analysis import Analysis
 from postprocessing.report import CONTENT_POLICY
 from postprocessing.sleep_scored import Rescoring, RestRule, Threshold
 from preprocessing.readers import Hints, hints_of, read
@@ -59,18 +59,14 @@ async def analyze_file(request: Request, at: Annotated[Desk, Depends(desk)]) -> 
 
 
 async def _analysis(at: Desk, body: bytes, headers: Headers) -> Response:
-    async def work() -> Analysis:
+    async def work() -> Finished:
         _refuse(headers, _OF_FHIR, "only a FHIR answer has a subject or a Bundle type, or is delivered")
         _given(headers)
         recording = await asyncio.to_thread(read, body, _hints(headers))
-        return await at.analyze(recording, _options(headers, recording))
+        return await at.finished(recording, _options(headers, recording))
 
     made = await answer(work())
-    return (
-        made
-        if isinstance(made, JSONResponse)
-        else Response(made.model_dump_json(), media_type="application/json")
-    )
+    return made if isinstance(made, JSONResponse) else Response(made.json, media_type="application/json")
 
 
 async def _bundle(at: Desk, body: bytes, headers: Headers) -> Response:

@@ -109,6 +109,7 @@ class AuditEvent:
     trace: str = ""
     model: str = ""  # digest of the weights
     records: int = 0  # that were disclosed
+    cache: str = ""  # what it was to the answer: hit, miss, bypass
     detail: str = ""  # of what the service itself does: names of settings, keys and stores
 
 

@@ -32,12 +32,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 __all__ = [
+    "KEY_BYTES",
     "KeysUnusable",
     "MasterKeys",
     "Place",
     "Unreadable",
     "Wrapped",
     "Wrapper",
+    "derived",
     "new_line",
     "pseudonym",
     "seal",
@@ -145,10 +147,11 @@ class MasterKeys:
 
     def derived(self, purpose: str) -> dict[str, bytes]:
         """Return keys for ``purpose`` (HKDF-SHA256), one from each master key, by name, the current first."""
-        return {name: _derived(secret, purpose) for name, secret in self.secrets.items()}
+        return {name: derived(secret, purpose) for name, secret in self.secrets.items()}
 
 
-def _derived(secret: bytes, purpose: str) -> bytes:
+def derived(secret: bytes, purpose: str) -> bytes:
+    """Return the key for ``purpose`` that comes from ``secret`` (HKDF-SHA256)."""
     return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=f"pat-service {purpose}".encode()).derive(secret)
 
 

@@ -25,6 +25,7 @@ _PREFIX = "PAT_"
 _EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
 _GOOGLE = "https://securetoken.google.com/"  # who issues Firebase's ID tokens
 _DEBUG, _TRUE = "BENTOML_DEBUG", ("true", "1", "yes", "on")
+_MAY_BE_ZERO = ("cache_bytes",)
 _NOT_OURS = frozenset(
     {"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"}
 )  # read by the tests, never by the service
@@ -97,7 +98,12 @@ class Settings:
     keys_credentials_file: str = ""
     rates_url: str = ""  # a Redis for counts of requests; empty: each process counts for itself
     rates_credentials_file: str = ""
-    redis_ca_file: str = ""  # who vouches for both; empty: whom the system trusts
+    cache_url: str = ""  # a Redis for what can be computed again; empty: memory of each process
+    cache_credentials_file: str = ""
+    cache_bytes: int = 32_000_000  # of that memory; 0: no cache, unless it is on a Redis
+    cache_analysis_seconds: int = 3_600  # that an analysis is kept, and the embedding of a week
+    cache_embedding_seconds: int = 86_400
+    redis_ca_file: str = ""  # who vouches for them; empty: whom the system trusts
     audit_days: int = AUDIT_DAYS  # the trail and the reasons of emergencies are kept
     rate_address: int = 600  # requests a minute of one address, one caller, one tenant, per API worker
     rate_caller: int = 120
@@ -181,8 +187,9 @@ class Settings:
         self._check_health_data()
         self._check_collector()
         for name, value in vars(self).items():
-            if isinstance(value, int) and value < 1:
-                raise SettingsError(f"{_variable(name)}: expected a whole number of at least 1")
+            least = 0 if name in _MAY_BE_ZERO else 1
+            if isinstance(value, int) and value < least:
+                raise SettingsError(f"{_variable(name)}: expected a whole number of at least {least}")
         if self.max_batch_size == 1:
             raise SettingsError("PAT_MAX_BATCH_SIZE: expected at least 2, for BentoML batches no less")
 
@@ -210,7 +217,7 @@ class Settings:
     def _check_redis(self) -> None:
         """Refuse addresses that name a password, lead nowhere, or could be overheard in production."""
         schemes = redis_address.ENCRYPTED if self.profile is Profile.PRODUCTION else redis_address.PLAIN
-        for name in ("store_url", "keys_url", "rates_url"):
+        for name in ("store_url", "keys_url", "rates_url", "cache_url"):
             url = getattr(self, name)
             if url and (fault := redis_address.fault(url, schemes)):
                 raise SettingsError(f"{_variable(name)}: {fault}")
@@ -224,6 +231,20 @@ class Settings:
             )
         if self.keys_url and redis_address.same_server(self.keys_url, self.store_url):
             raise SettingsError("PAT_KEYS_URL: expected another server than that of PAT_STORE_URL")
+        self._check_cache()
+
+    def _check_cache(self) -> None:
+        """Refuse a cache that nothing seals, or on a server that keeps on a disk what it is given."""
+        if not self.cache_url:
+            if self.cache_credentials_file:
+                raise SettingsError("PAT_CACHE_CREDENTIALS_FILE needs PAT_CACHE_URL as well")
+            return
+        if not self.master_keys_file:
+            raise SettingsError("PAT_CACHE_URL needs PAT_MASTER_KEYS_FILE, whose keys seal what is there")
+        for name in ("store_url", "keys_url"):
+            url = getattr(self, name)
+            if url and redis_address.same_server(self.cache_url, url):
+                raise SettingsError(f"PAT_CACHE_URL: expected another server than that of {_variable(name)}")
 
     def _check_fhir_server(self) -> None:
         """Refuse a FHIR server that could be overheard, or that is not told who comes."""

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.keys import MasterKeys
+from serving.keys import KEY_BYTES, MasterKeys
 from serving.redis_address import RedisAddress
 from serving.settings import Settings, SettingsError
 from serving.store import SqliteStore, Store, StoreUnavailable, Vault
+from serving.telemetry import CacheTelemetry
 
 if TYPE_CHECKING:
     from serving.fhir_push import FhirServer
     from serving.redis_store import RedisStore
+    from serving.sealed_cache import SealedCache
 
 __all__ = [
     "audit_folder",
     "audit_keys",
     "check_redis",
     "keys_file",
+    "open_cache",
     "open_fhir_server",
     "open_keys",
     "open_store",
     "open_vault",
+    "shared_cache",
     "shared_rates",
     "store_file",
 ]
@@ -72,8 +77,9 @@ def check_redis(settings: Settings) -> None:
     """Raise StoreUnfit or AddressUnusable for what must not be used; what does not answer may come later."""
     from serving.redis_store import StoreUnfit  # noqa: PLC0415  # only where the store is there
 
-    if (rates := shared_rates(settings)) is not None:
-        rates.options()
+    for address in (shared_rates(settings), shared_cache(settings)):
+        if address is not None:
+            address.options()
     for url, credentials_file in (
         (settings.store_url, settings.store_credentials_file),
         (settings.keys_url, settings.keys_credentials_file),
@@ -98,6 +104,30 @@ def shared_rates(settings: Settings) -> RedisAddress | None:
     if not settings.rates_url:
         return None
     return RedisAddress(settings.rates_url, settings.rates_credentials_file, settings.redis_ca_file)
+
+
+def shared_cache(settings: Settings) -> RedisAddress | None:
+    """Return where processes share a cache; None where each has its own, or none."""
+    if not settings.cache_url:
+        return None
+    return RedisAddress(settings.cache_url, settings.cache_credentials_file, settings.redis_ca_file)
+
+
+def open_cache(settings: Settings) -> SealedCache | None:
+    """Open the cache; None where there is none. Raises KeysUnusable or AddressUnusable."""
+    from serving.cache_keys import Keyring  # noqa: PLC0415  # the runner needs none of it
+    from serving.memory_cache import MemoryCache  # noqa: PLC0415  # same
+    from serving.redis_cache import RedisCache  # noqa: PLC0415  # same
+    from serving.sealed_cache import SealedCache  # noqa: PLC0415  # same
+
+    telemetry, address = CacheTelemetry(), shared_cache(settings)
+    if address is not None:
+        keys = MasterKeys.read(Path(settings.master_keys_file)).derived("cache")
+        return SealedCache(RedisCache(address), Keyring(next(iter(keys.values()))), telemetry)
+    if not settings.cache_bytes:
+        return None
+    memory = MemoryCache(settings.cache_bytes, telemetry)
+    return SealedCache(memory, Keyring(secrets.token_bytes(KEY_BYTES)), telemetry)
 
 
 def open_fhir_server(settings: Settings) -> FhirServer | None:

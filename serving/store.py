@@ -16,12 +16,12 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from serving.keys import KEY_BYTES, Place, Unreadable, Wrapped, Wrapper, pseudonym, seal, unseal
+from serving.keys import KEY_BYTES, Place, Unreadable, Wrapped, Wrapper, derived, pseudonym, seal, unseal
 
 __all__ = ["SqliteStore", "Store", "StoreUnavailable", "Subject", "Vault", "answers"]
 
@@ -210,6 +210,7 @@ class Vault:
     def __init__(self, store: Store, wrapper: Wrapper, keys: Store | None = None) -> None:
         self._store, self._wrapper, self._keys = store, wrapper, keys or store
         self._pepper = self._key(_SERVICE, _PEPPER)
+        self._told: list[Callable[[Subject], None]] = []
 
     @property
     def stores(self) -> tuple[Store, ...]:
@@ -280,7 +281,22 @@ class Vault:
 
     def shred(self, at: Subject) -> bool:
         """Remove the subject's key: no value opens again, wherever it was copied without the key."""
-        return self._keys.delete(_KEYS, at.pseudonym)
+        gone = self._keys.delete(_KEYS, at.pseudonym)
+        for tell in self._told:
+            tell(at)
+        return gone
+
+    def when_shredded(self, tell: Callable[[Subject], None]) -> None:
+        """Have ``tell`` called with every subject whose key was removed by this process."""
+        self._told.append(tell)
+
+    def derived(self, at: Subject, purpose: str) -> bytes:
+        """Return a key for ``purpose`` that comes from the subject's, which is made if there is none."""
+        return derived(self._key(_KEYS, at.pseudonym), f"subject {purpose}")
+
+    def has_key(self, at: Subject) -> bool:
+        """Say whether the subject has a key."""
+        return self._keys.get(_KEYS, at.pseudonym) is not None
 
     def rewrap(self) -> int:
         """Wrap every key under the current master key; say how many were not."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["BatchTelemetry", "DeliveryTelemetry", "SafeguardTelemetry"]
+__all__ = ["BatchTelemetry", "CacheTelemetry", "DeliveryTelemetry", "SafeguardTelemetry"]
 
 _WEEKS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -95,3 +95,38 @@ class DeliveryTelemetry:
         """Say how many results wait and how many are dead letters."""
         self._held.labels("waiting").set(waiting)
         self._held.labels("dead").set(dead)
+
+
+class CacheTelemetry:
+    """What the cache was to the values that were wanted of it, as each API worker sees it."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._requests = Counter(
+            "pat_cache_requests", "Values wanted of the cache", ["kind", "outcome"], registry=registry
+        )
+        self._bytes = Gauge(
+            "pat_cache_bytes", "Memory of the cache", multiprocess_mode="livesum", registry=registry
+        )
+        self._evictions = Counter(
+            "pat_cache_evictions", "Values that went for want of room", registry=registry
+        )
+        self._joined = Counter(
+            "pat_cache_joined", "Requests that waited for an equal one", ["kind"], registry=registry
+        )
+
+    def used(self, kind: str, outcome: str, values: int) -> None:
+        """Say what the cache was to so many values: hit, miss, bypass or corrupt."""
+        if values:
+            self._requests.labels(kind, outcome).inc(values)
+
+    def holds(self, size: int) -> None:
+        """Say how many bytes this process holds."""
+        self._bytes.set(size)
+
+    def evicted(self) -> None:
+        """Say that a value went for want of room."""
+        self._evictions.inc()
+
+    def joined(self, kind: str) -> None:
+        """Say that a request waits for an equal one."""
+        self._joined.labels(kind).inc()

@@ -151,7 +151,7 @@ def test_what_is_kept_of_a_subject_is_exported_and_deleted_by_the_subject(served
     assert asked(served, "/v1/subjects:delete", {"subject": "p-other"}, **own).status_code == 404
     assert asked(served, "/v1/subjects:export", whom, **bearer()).status_code == 404
     done = asked(served, "/v1/subjects:delete", whom, **own).json()
-    held = ("care", "emergency", "research-code", "answers", "jobs", "outbox")
+    held = ("care", "emergency", "research-code", "answers", "jobs", "outbox", "cache")
     assert done == {"deleted": {name: int(name == "care") for name in held}, "key_shredded": True}
     assert asked(served, "/v1/subjects:export", whom, **own).json()["held"] == {name: {} for name in held}
     deletions = [(event["action"], event["outcome"], event["records"]) for event in recorded()]
