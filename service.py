@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from api import dispatch, doors, paths
+from api.lanes import Lanes, tenant
 from api.mounted import Mounted
-from api.problems import ForeignErrors, answer, problem
+from api.problems import ForeignErrors, answer, problem, problem_of
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
 from api.requests import FHIR_JSON, EmbedRequest, ExplainRequest, FhirRequest, RecordingRequest
 from api.runner_door import RunnerDoor, RunnerSocket
@@ -29,6 +30,7 @@ from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
 from serving import edges, hardening, health_data, logs, protocol, scrape, spans, tls
 from serving.cores import cores
+from serving.entrance import Entrance, EntranceRules
 from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, HeaderLimits, Pace
 from serving.repeats import Repeats
@@ -165,7 +167,7 @@ class PatService:
         )
         self._socket = RunnerSocket(self.runner.to_async.url, SETTINGS.timeout_seconds)
         repeats = Repeats(Shelves(SETTINGS))
-        self.desk = Desk(SETTINGS, RemoteRunner(self._socket.run, pinned, limits), model, repeats)
+        self.desk = Desk(SETTINGS, RemoteRunner(self._socket.run, pinned, limits, _told()), model, repeats)
         self.health_data = health_data.HealthData.of(SETTINGS)
         fhir.warm()
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request
@@ -308,6 +310,19 @@ def _guards() -> list[tuple[Any, dict[str, Any]]]:
     return [(Guard, {"at": _SAFEGUARDS})]
 
 
+def _told() -> Any:
+    from serving.telemetry import admission  # noqa: PLC0415  # asks at import where metrics go
+
+    return admission()
+
+
+def _entrance() -> EntranceRules:
+    """Return who is let in before a body is read, and how many at a time."""
+    lanes = Lanes(SETTINGS)
+    seconds, held = SETTINGS.deadline_seconds, SETTINGS.waiting_bytes
+    return EntranceRules(lanes.of, tenant, problem_of, _told, seconds, held)
+
+
 def _guard(service: Any, *guards: tuple[Any, dict[str, Any]]) -> None:
     """Put middleware before ``service``, the outermost first."""
     for middleware, options in guards:
@@ -331,5 +346,6 @@ _guard(
     (edges.TlsOnly if SETTINGS.open_to_others else edges.LoopbackOnly, _REFUSE),
     (HeaderLimits, _REFUSE),
     *_guards(),
+    (Entrance, {"rules": _entrance()}),
     (BodyLimits, {**_BODIES, **_REFUSE}),
 )
