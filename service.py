@@ -16,8 +16,9 @@ from starlette.types import ASGIApp
 
 from api import dispatch, doors, paths, tracing
 from api.cache_use import CacheHeader
+from api.lanes import Lanes, tenant
 from api.mounted import Mounted
-from api.problems import ForeignErrors, answer, problem
+from api.problems import ForeignErrors, answer, problem, problem_of
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
 from api.requests import FHIR_JSON, EmbedRequest, ExplainRequest, FhirRequest, RecordingRequest
 from api.runner_door import RunnerDoor, RunnerSocket
@@ -30,6 +31,7 @@ from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
 from serving import edges, hardening, health_data, logs, protocol, scrape, spans, tls
 from serving.cores import cores
+from serving.entrance import Entrance, EntranceRules
 from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, HeaderLimits, Pace
 from serving.repeats import Repeats
@@ -189,7 +191,8 @@ class PatService:
         self._socket = RunnerSocket(self.runner.to_async.url, SETTINGS.timeout_seconds)
         repeats = Repeats(Shelves(SETTINGS))
         self._cache = open_cache(SETTINGS)
-        runner, caching = RemoteRunner(self._socket.run, pinned, limits), Caching(SETTINGS, self._cache)
+        caching = Caching(SETTINGS, self._cache)
+        runner = RemoteRunner(self._socket.run, pinned, limits, _told())
         observer = Observer(model, _mark_key())
         self.desk = ObservedDesk(SETTINGS, runner, model, repeats, caching, observer=observer)
         self.health_data = health_data.HealthData.of(SETTINGS)
@@ -347,6 +350,19 @@ def _guards() -> list[tuple[Any, dict[str, Any]]]:
     return [(Guard, {"at": _SAFEGUARDS})]
 
 
+def _told() -> Any:
+    from serving.telemetry import admission  # noqa: PLC0415  # asks at import where metrics go
+
+    return admission()
+
+
+def _entrance() -> EntranceRules:
+    """Return who is let in before a body is read, and how many at a time."""
+    lanes = Lanes(SETTINGS)
+    seconds, held = SETTINGS.deadline_seconds, SETTINGS.waiting_bytes
+    return EntranceRules(lanes.of, tenant, problem_of, _told, seconds, held)
+
+
 def _guard(service: Any, *guards: tuple[Any, dict[str, Any]]) -> None:
     """Put middleware before ``service``, the outermost first."""
     for middleware, options in guards:
@@ -371,5 +387,6 @@ _guard(
     (HeaderLimits, _REFUSE),
     *_guards(),
     (CacheHeader, {}),
+    (Entrance, {"rules": _entrance()}),
     (BodyLimits, {**_BODIES, **_REFUSE}),
 )

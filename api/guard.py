@@ -60,7 +60,7 @@ class Guard:
         if scope.get("path") not in PAGES or (safeguards := self.at.get("safeguards")) is None:
             return self.app
         many = await safeguards.rates.refusal("address", _address(scope))
-        return self.app if many is None else problem_of(TooOften(many))
+        return self.app if many is None else _too_many(safeguards, many)
 
 
 class _Answered:
@@ -79,7 +79,7 @@ class _Answered:
     async def run(self, receive: Receive, send: Send) -> None:
         """Refuse, or let the application answer; either way with a record."""
         if many := await self._safeguards.rates.refusal("address", self._address):
-            await problem_of(TooOften(many))(self._scope, receive, send)  # records would fill the disk
+            await _too_many(self._safeguards, many)(self._scope, receive, send)  # records would fill the disk
             return
         try:
             refusal = await self._refusal()
@@ -102,7 +102,7 @@ class _Answered:
         except CountUnavailable as uncounted:
             return problem_of(uncounted), error.reason
         if many is not None:
-            return problem_of(TooOften(many)), "rate_limited"
+            return _too_many(self._safeguards, many), "rate_limited"
         refusal = problem(401, "unauthenticated", str(error))
         refusal.headers["WWW-Authenticate"] = "Bearer"
         return refusal, error.reason
@@ -132,7 +132,7 @@ class _Answered:
         self._asked = await rates.hit("caller", f"{caller.tenant}/{caller.uid}")
         if self._asked.allowed and caller.tenant:
             self._asked = await rates.refusal("tenant", caller.tenant) or self._asked
-        return None if self._asked.allowed else problem_of(TooOften(self._asked))
+        return None if self._asked.allowed else _too_many(self._safeguards, self._asked)
 
     async def _recorded(self, app: ASGIApp, receive: Receive, send: Send, reason: str) -> None:
         held = _Held(self, send, reason)
@@ -168,6 +168,11 @@ class _Answered:
         await self._safeguards.trail.record(
             with_access(event, self._access, disclosed=status < HTTPStatus.BAD_REQUEST)
         )
+
+
+def _too_many(safeguards: Safeguards, verdict: Verdict) -> JSONResponse:
+    safeguards.admission.refused("quota")
+    return problem_of(TooOften(verdict))
 
 
 @cache

@@ -22,7 +22,7 @@ from pat_runner.pipeline import RunnerUnavailable
 from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
 from preprocessing.recording import RecordingError, Refusal
 from serving import under_way
-from serving.admission import Overloaded
+from serving.admission import Overloaded, TooLate
 from serving.health_errors import (
     HealthDataError,
     NothingUsable,
@@ -59,7 +59,8 @@ _REQUEST_FIELDS = frozenset(  # what a refusal may name; any other name is the s
     | {"threshold", "rescoring", "rest", "sleep_log", "in_bed", "out_of_bed", "intervals", "series"}
 )
 _TABLE = (
-    *(RecordingError, BundleOptionsError, BundleTooLargeError, Overloaded, RunnerUnavailable),
+    *(RecordingError, BundleOptionsError, BundleTooLargeError, RunnerUnavailable),
+    *(Overloaded, TooLate),
     *(NoJob, TooManyJobs, JobsFull, StillReceiving),
     *(NotThere, StoreUnavailable, Unreadable, TooOften, CountUnavailable, KeyReused, NotNegotiable),
     *(NoStore, NotTaken, OutboxFull, HealthDataError),
@@ -110,7 +111,9 @@ def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911, PLR0912  # o
         case OutboxFull():
             return problem(503, "outbox_full", str(error))
         case Overloaded():
-            return problem(503, "overloaded", str(error))
+            return _later("overloaded", error)
+        case TooLate():
+            return _later("deadline", error)
         case NotThere():
             return problem(404, "not_found", str(error))
         case StoreUnavailable() | Unreadable():
@@ -136,6 +139,12 @@ def problem_of(error: Exception) -> JSONResponse:  # noqa: PLR0911, PLR0912  # o
         case HealthDataError():
             return _of_health_data(error)
     raise error
+
+
+def _later(code: str, error: Overloaded | TooLate) -> JSONResponse:
+    made = problem(503, code, str(error))
+    made.headers["Retry-After"] = str(error.seconds)
+    return made
 
 
 def _of_health_data(error: HealthDataError) -> JSONResponse:

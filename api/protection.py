@@ -20,7 +20,7 @@ from serving.deletion import Registry
 from serving.rates import Rates
 from serving.store import Store, answers
 from serving.sweeper import Sweeper
-from serving.telemetry import SafeguardTelemetry
+from serving.telemetry import AdmissionTelemetry, SafeguardTelemetry
 
 __all__ = ["RATES", "Identity", "Safeguards", "Trail"]
 
@@ -78,6 +78,7 @@ class Safeguards:
     telemetry: SafeguardTelemetry = field(  # to nobody, unless it is told to whom
         default_factory=lambda: SafeguardTelemetry(CollectorRegistry())
     )
+    admission: AdmissionTelemetry = field(default_factory=lambda: AdmissionTelemetry(CollectorRegistry()))
     rates: Rates = field(default_factory=lambda: Rates(RATES))
     stores: Sequence[Store] = ()  # of values and of keys
     codes: Codes | None = None

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -20,7 +20,7 @@ from pat_runner.engines import Want
 from pat_runner.pipeline import FloatWeeks, RunnerUnavailable
 from pat_runner.runner import Maker, Outcome
 from preprocessing.stations import station
-from serving.admission import Admission
+from serving.admission import Admission, Overloaded, TooLate, deadline, is_late
 from serving.spans import traceparent
 
 __all__ = ["UNAVAILABLE", "RemoteRunner", "RunnerLimits", "TravellingTogether"]
@@ -50,23 +50,43 @@ class RunnerLimits:
         return self.runners + 1
 
 
+class Told(Protocol):
+    """What is told of the weeks."""
+
+    def weeks(self, admitted: int) -> None:
+        """Say how many are admitted and not answered."""
+        ...
+
+    def refused(self, reason: str) -> None:
+        """Say that a request was refused."""
+        ...
+
+
 class RemoteRunner:
     """A RunnerPort over the hop. ``pinned`` must have made every outcome; None trusts nothing."""
 
-    def __init__(self, send: Send, pinned: Maker | None, limits: RunnerLimits) -> None:
+    def __init__(
+        self, send: Send, pinned: Maker | None, limits: RunnerLimits, told: Told | None = None
+    ) -> None:
         self._send = send
         self._pinned = pinned
         self._limits = limits
-        self._admission = Admission(limits.waiting_weeks)
+        self._told = told
+        self._admission = Admission(limits.waiting_weeks, told.weeks if told else lambda _: None)
         self._together = TravellingTogether(self._tried_twice, limits)
 
     @station("pat.hop")
     async def run(self, weeks: FloatWeeks, want: Want) -> list[Outcome]:
-        """Encode ``weeks`` (N, T); raises Overloaded or RunnerUnavailable."""
-        with self._admission.admit(len(weeks)):
-            size = self._limits.batch_weeks
-            starts = range(0, len(weeks), size)
-            documents = await self._in_slices([weeks[start : start + size] for start in starts], want)
+        """Encode ``weeks`` (N, T); raises Overloaded, TooLate or RunnerUnavailable."""
+        try:
+            with self._admission.admit(len(weeks)):
+                size = self._limits.batch_weeks
+                starts = range(0, len(weeks), size)
+                documents = await self._in_slices([weeks[start : start + size] for start in starts], want)
+        except (Overloaded, TooLate) as error:
+            if self._told is not None and deadline.get() is not None:  # a job asks again by itself
+                self._told.refused(error.reason)
+            raise
         return [self._checked(document) for document in documents]
 
     async def _in_slices(self, slices: Sequence[FloatWeeks], want: Want) -> list[Document]:
@@ -105,6 +125,7 @@ class RemoteRunner:
 class _Call:
     items: list[Document]
     answer: asyncio.Future[list[Document]]
+    until: float | None
 
 
 class TravellingTogether:
@@ -117,8 +138,8 @@ class TravellingTogether:
         self._journeys: set[asyncio.Task[None]] = set()
 
     async def call(self, items: list[Document]) -> list[Document]:
-        """Return the answers to ``items``, in order; raises what ``send`` raises."""
-        made = _Call(items, asyncio.get_running_loop().create_future())
+        """Return the answers to ``items``, in order; raises what ``send`` raises, and TooLate."""
+        made = _Call(items, asyncio.get_running_loop().create_future(), deadline.get())
         self._waiting.append(made)
         self._depart()
         return await made.answer
@@ -135,11 +156,13 @@ class TravellingTogether:
         return self._limits.runners + max(self._limits.ahead, int(full))
 
     def _next(self) -> list[_Call]:
-        """Take the next calls, one at least; those whose callers have left are dropped."""
+        """Take the next calls; those whose callers have left, or whose time is over, are dropped."""
         taken: list[_Call] = []
         items, most = 0, self._limits.batch_weeks
         while self._waiting and (not taken or items + len(self._waiting[0].items) <= most):
             call = self._waiting.popleft()
+            if not call.answer.done() and is_late(call.until):
+                call.answer.set_exception(TooLate())
             if not call.answer.done():
                 taken.append(call)
                 items += len(call.items)

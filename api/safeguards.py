@@ -29,7 +29,7 @@ from serving.state import audit_folder, audit_keys, open_store, open_vault, shar
 from serving.store import Store, StoreUnavailable
 from serving.sweeper import AuditFiles, Chore, Expired, Sweeper
 from serving.system_tokens import Issuer, SystemTokens, read_jwks
-from serving.telemetry import SafeguardTelemetry
+from serving.telemetry import SafeguardTelemetry, admission
 
 __all__ = ["build"]
 
@@ -73,6 +73,7 @@ def build(settings: Settings, cache: SealedCache | None = None) -> Safeguards:
         keeping=keeping,
         rates=_rates(settings, keys),
         telemetry=SafeguardTelemetry(),
+        admission=admission(),
     )
 
 

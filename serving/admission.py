@@ -1,28 +1,58 @@
-"""Admission: how many weeks may wait for the runner before the door answers 503.
+"""Admission: what is not begun is refused at once, with when to come back, or waits no longer than it may.
 
 A queue without bound turns overload into timeouts; a bounded one turns it into an early, honest answer.
+
+Errors:
+
+    Overloaded               503: more is under way or waits than is admitted
+    TooLate                  503: it could not begin within the time that it had
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
-__all__ = ["Admission", "Overloaded"]
+__all__ = ["Admission", "Overloaded", "TooLate", "deadline", "is_late"]
+
+_LATER_SECONDS = 5  # where nothing was measured
+
+deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+"""Until when (``time.monotonic``) what is done here is worth beginning; None for as long as it takes."""
 
 
 class Overloaded(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
-    """More weeks are waiting than the service admits."""
+    """More work is waiting than the service admits; there is room in ``seconds``, if nobody else comes."""
 
-    def __init__(self) -> None:
+    reason = "overload"
+
+    def __init__(self, seconds: int = _LATER_SECONDS) -> None:
         super().__init__("the service has more work waiting than it admits; try again later")
+        self.seconds = seconds
+
+
+class TooLate(RuntimeError):  # noqa: N818  # same
+    """Its time is over, or will be before its turn."""
+
+    reason = "deadline"
+
+    def __init__(self, seconds: int = _LATER_SECONDS) -> None:
+        super().__init__("its turn did not come within the time that it had; try again later")
+        self.seconds = seconds
+
+
+def is_late(until: float | None) -> bool:
+    """Whether it is not worth beginning any more what was worth it ``until`` then."""
+    return until is not None and time.monotonic() > until
 
 
 class Admission:
-    """Counts the weeks in flight of one API worker; used from its event loop only."""
+    """Counts the weeks in flight of one API worker and tells ``told``; used from its event loop only."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, told: Callable[[int], None] = lambda _: None) -> None:
+        self._limit, self._told = limit, told
         self._waiting = 0
 
     @property
@@ -35,8 +65,12 @@ class Admission:
         """Hold places for ``weeks``; raises Overloaded when they do not fit beside what already waits."""
         if self._waiting and self._waiting + weeks > self._limit:
             raise Overloaded
-        self._waiting += weeks
+        self._changed(weeks)
         try:
             yield
         finally:
-            self._waiting -= weeks
+            self._changed(-weeks)
+
+    def _changed(self, by: int) -> None:
+        self._waiting += by
+        self._told(self._waiting)

@@ -7,15 +7,16 @@ Pure ASGI. Headers that arrive slowly are seen by no application: a server start
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.json_shape import DEEPEST, Fault, fault
 
-__all__ = ["BodyLimits", "Door", "HeaderLimits", "Pace", "Refuse"]
+__all__ = ["WHOLE", "BodyLimits", "Door", "HeaderLimits", "Pace", "Refuse"]
 
+WHOLE = "pat.whole"  # where a scope keeps what is awaited once the whole body is here; what it raises goes on
 Refuse = Callable[[int, str, str], ASGIApp]  # (status, code, detail) -> an app that answers so
 
 _FAULTS: Mapping[Fault, tuple[int, str, str]] = {
@@ -69,6 +70,7 @@ class BodyLimits:
             return
         door = self.doors.get(self.door_of(scope["path"]), self.default)
         watched = _Watched(receive, send, door, self.pace)
+        watched.whole = scope.get(WHOLE, watched.whole)
         try:
             _check_headers(scope, door)
             if door.json_only and scope["method"] == "POST":
@@ -102,6 +104,10 @@ def _check_headers(scope: Scope, door: Door) -> None:
         raise _too_large(door)
 
 
+async def _whole() -> None:
+    """Await nothing."""
+
+
 def _too_large(door: Door) -> _Refused:
     return _Refused(413, "body_too_large", f"this door takes at most {door.limit_bytes} bytes; {door.larger}")
 
@@ -115,6 +121,7 @@ class _Watched:
         self._refused: _Refused | None = None
         self._held: list[Message] = []
         self.answered = False
+        self.whole: Callable[[], Awaitable[None]] = _whole
 
     async def receive(self) -> Message:
         """Return the next part; raises where it comes too late or is too much."""
@@ -127,6 +134,8 @@ class _Watched:
         self._complete = not message.get("more_body", False)
         if self._count > self._door.limit_bytes:
             raise self._refusal(_too_large(self._door))
+        if self._complete and message["type"] == "http.request":
+            await self.whole()
         return message
 
     async def read_json(self) -> None:

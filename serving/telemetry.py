@@ -7,10 +7,18 @@ sum over the runners that live.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["BatchTelemetry", "CacheTelemetry", "DeliveryTelemetry", "SafeguardTelemetry"]
+__all__ = [
+    "AdmissionTelemetry",
+    "BatchTelemetry",
+    "CacheTelemetry",
+    "DeliveryTelemetry",
+    "SafeguardTelemetry",
+    "admission",
+]
 
 _WEEKS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -130,3 +138,43 @@ class CacheTelemetry:
     def joined(self, kind: str) -> None:
         """Say that a request waits for an equal one."""
         self._joined.labels(kind).inc()
+
+
+class AdmissionTelemetry:
+    """Who is let in, who is not and who left, as one API worker sees it."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._requests = _living("pat_admitted_requests", "Requests under way", registry)
+        self._weeks = _living("pat_admitted_weeks", "Weeks admitted to the runner", registry)
+        self._refused = Counter(
+            "pat_refused", "Requests refused for want of room, time or quota", ["reason"], registry=registry
+        )
+        self._abandoned = Counter("pat_abandoned", "Requests whose callers left", registry=registry)
+        for reason in ("overload", "deadline", "quota"):
+            self._refused.labels(reason)
+
+    def under_way(self, change: int) -> None:
+        """Say that so many more requests are under way."""
+        self._requests.inc(change)
+
+    def weeks(self, admitted: int) -> None:
+        """Say how many weeks are admitted and not answered."""
+        self._weeks.set(admitted)
+
+    def refused(self, reason: str) -> None:
+        """Say that a request was refused: overload, deadline or quota."""
+        self._refused.labels(reason).inc()
+
+    def abandoned(self) -> None:
+        """Say that a caller left before the answer."""
+        self._abandoned.inc()
+
+
+def _living(name: str, what: str, registry: CollectorRegistry) -> Gauge:
+    return Gauge(name, what, multiprocess_mode="livesum", registry=registry)
+
+
+@cache
+def admission() -> AdmissionTelemetry:
+    """Return what all of this process tell."""
+    return AdmissionTelemetry()
