@@ -1,5 +1,7 @@
 """The served service under a real Prometheus and a real Alertmanager, with the files of deploy/."""
 
+import json
+
 import httpx
 import pytest
 
@@ -8,6 +10,7 @@ from tests.deploy.processes import Receiver, alertmanager, prometheus, until
 from tests.deploy.test_grafana import queries
 from tests.e2e.guarded import asked, bearer, guarded
 from tests.e2e.server import free_port, home_with_demo_weights, serve, stop
+from tests.shared import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
@@ -16,6 +19,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 def home():
     with home_with_demo_weights() as path:
         yield path
+
+
+@pytest.fixture(scope="module")
+def week():
+    """The example week, as a caller sends it."""
+    return json.loads((ROOT / "examples" / "week.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +66,11 @@ def names(watched):
     return set(watched.get("/api/v1/label/__name__/values")["data"])
 
 
-def test_the_service_is_up_and_what_our_code_tells_arrives(watched, served):
+def test_the_service_is_up_and_what_our_code_tells_arrives(watched, served, week):
     assert until(lambda: value(watched, 'up{job="pat-service"}') == [1.0])
     for _ in range(5):
-        assert asked(served, "/v1/status", method="GET", **bearer(roles=["admin"])).status_code == 200
-    assert until(lambda: {"pat_audit_write_failures_total", "pat_queue_weeks"} <= names(watched))
+        assert asked(served, "/analyze", week, **bearer()).status_code == 200
+    assert until(lambda: value(watched, "job:pat_http_request_seconds:p95_rate5m"))
     told = {name for name in names(watched) if name.startswith("pat_") and not name.endswith("_created")}
     assert told <= set(exported())
 
@@ -106,5 +115,6 @@ def test_a_service_without_its_weights_is_told(home, tmp_path, receiver):
         prometheus(tmp_path, address, manager.url) as watched,
     ):
         assert httpx.get(f"{served.url}/readyz").status_code == 503
+        assert until(lambda: value(watched, 'up{job="pat-service"}') == [1.0])
         assert until(lambda: receiver.heard("pager", "PatNoModel"))
-        assert value(watched, 'up{job="pat-service"}') == [1.0]
+        assert receiver.heard("pager", "PatNoModel")[-1]["labels"]["instance"] == address

@@ -16,9 +16,8 @@ COMPARISON = r"([<>]=?|==) ([\d.]+(?: \* [\d.]+)*)"
 
 def compared(text):
     """Every comparison with a number in ``text``."""
-    return {
-        (sign, math.prod(map(float, number.split(" * ")))) for sign, number in re.findall(COMPARISON, text)
-    }
+    found = re.findall(COMPARISON, text)
+    return {(sign, round(math.prod(map(float, number.split(" * "))), 9)) for sign, number in found}
 
 
 def anchors(page):
