@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 from tests.deploy.exported import AWAITED, TARGETS, exported, names, registries, strange_labels
 from tests.deploy.test_grafana import queries
 from tests.deploy.tools import PROMETHEUS, alerts, read, recorded, run
-from tests.shared import ROOT
+from tests.shared import ROOT, shared
 
 CASES = sorted((ROOT / "tests" / "deploy" / "rules").glob("*.yml"))
 COMPARED = re.compile(r"histogram_quantile\([^>]*?(pat_\w+_bucket)[^>]*> ([\d.]+)")
@@ -25,7 +25,7 @@ def expressions():
 
 
 def cases():
-    return [case for file in CASES for one in read(file)["tests"] for case in one["alert_rule_test"]]
+    return [case for file in CASES for one in read(file)["tests"] for case in one.get("alert_rule_test", [])]
 
 
 def grouped(expression):
@@ -138,7 +138,20 @@ def test_the_example_scrapes_what_the_service_documents():
     assert all((PROMETHEUS / Path(file)).exists() for file in config["rule_files"])
 
 
-def test_the_older_names_keep_their_labels():
-    old = recorded("clarity-names.yml")
-    assert '"endpoint"' in old["clarity_http_requests_total"]
-    assert '"status_code"' in old["clarity_http_requests_total"]
+def test_the_older_names_are_documented_with_those_that_have_no_equal():
+    page = (ROOT / "docs" / "operations.md").read_text()
+    table = page.partition("### Older names")[2].partition("\n## ")[0]
+    here = {re.sub(r"_(bucket|sum|count)$", "", name) for name in recorded("clarity-names.yml")}
+    equal, _, none = table.partition("No equal")
+    assert set(re.findall(r"`(clarity_\w+)", equal)) == here
+    assert not set(re.findall(r"`(clarity_\w+)", none)) & here
+
+
+def test_every_older_name_is_recorded_or_said_to_have_no_equal():
+    facts = shared("facts/lessons.md").read_text().partition("## 11.")[2].partition("| Alert |")[0]
+    table = (
+        (ROOT / "docs" / "operations.md").read_text().partition("### Older names")[2].partition("\n## ")[0]
+    )
+    older = set(re.findall(r"\b(?:\w+_)+(?:total|seconds|ratio|info|count|bytes|score)\b", facts))
+    assert len(older) > 20
+    assert {name for name in older if name.removeprefix("clarity_") not in table} == set()
