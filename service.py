@@ -14,7 +14,7 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from api import dispatch, doors, paths
+from api import dispatch, doors, paths, stopping
 from api.mounted import Mounted
 from api.problems import ForeignErrors, answer, problem
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
@@ -27,7 +27,7 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions, chosen
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-from serving import edges, hardening, health_data, logs, protocol, scrape, spans, tls
+from serving import drain, edges, hardening, health_data, logs, protocol, scrape, spans, tls
 from serving.cores import cores
 from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, HeaderLimits, Pace
@@ -46,6 +46,8 @@ usage_stats.do_not_track.cache_clear()  # it was asked before this module was lo
 logs.protect()
 spans.install({*_DOORS, *doors.WITHOUT_BODY})
 dispatch.install()
+stopping.install()
+drain.install(SETTINGS.timeout_seconds)
 paths.install()
 protocol.install(max(SETTINGS.body_seconds, SETTINGS.timeout_seconds))
 tls.check(SETTINGS)
@@ -172,15 +174,16 @@ class PatService:
         self._kept: Any = None  # api.keeping.Keeping of a service that nothing safeguards
         self._background: Any = None
         self._end_metrics = scrape.listen(SETTINGS.metrics_address)
+        drain.drains_for(SETTINGS.drain_seconds)
         self._safeguarded()
 
     def __is_ready__(self) -> bool:
-        """Whether this process knows the pinned weights, can record and reach its store.
+        """Whether this process knows the pinned weights, can record and reach its store, and goes on.
 
         BentoML asks the runner as well.
         """
         able = not SETTINGS.guarded or (self.safeguards is not None and self.safeguards.ready)
-        return able and isinstance(self.desk.model, ModelCard)
+        return able and isinstance(self.desk.model, ModelCard) and not drain.draining()
 
     @property
     def safeguards(self) -> Any:

@@ -29,6 +29,8 @@ _NOT_OURS = frozenset(
     {"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"}
 )  # read by the tests, never by the service
 
+_LEAST = {"drain_seconds": 0}  # of a whole number; 1 of those that are not here
+
 
 class SettingsError(ValueError):
     """The environment asks for something the service must not start with."""
@@ -74,6 +76,7 @@ class Settings:
     job_body_bytes: int = 64_000_000
     jobs_bytes: int = 1_000_000_000  # kept of all jobs together, what came in and what came out
     body_seconds: int = 30  # for a whole body to arrive
+    drain_seconds: int = 0  # answered on, unready, after the signal to stop
     tls_certificate_file: str = ""  # PEM, with the chain; empty: plain HTTP, on loopback
     tls_key_file: str = ""
     tls_client_ca_file: str = ""  # who signs the certificates that clients must have; empty: they need none
@@ -176,8 +179,9 @@ class Settings:
         self._check_edges()
         self._check_health_data()
         for name, value in vars(self).items():
-            if isinstance(value, int) and value < 1:
-                raise SettingsError(f"{_variable(name)}: expected a whole number of at least 1")
+            least = _LEAST.get(name, 1)
+            if isinstance(value, int) and value < least:
+                raise SettingsError(f"{_variable(name)}: expected a whole number of at least {least}")
         if self.max_batch_size == 1:
             raise SettingsError("PAT_MAX_BATCH_SIZE: expected at least 2, for BentoML batches no less")
 
