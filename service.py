@@ -14,7 +14,7 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from api import dispatch, doors, paths, stopping
+from api import dispatch, doors, paths, supervisor
 from api.mounted import Mounted
 from api.problems import ForeignErrors, answer, problem
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
@@ -46,7 +46,7 @@ usage_stats.do_not_track.cache_clear()  # it was asked before this module was lo
 logs.protect()
 spans.install({*_DOORS, *doors.WITHOUT_BODY})
 dispatch.install()
-stopping.install()
+supervisor.install()
 drain.install(SETTINGS.timeout_seconds)
 paths.install()
 protocol.install(max(SETTINGS.body_seconds, SETTINGS.timeout_seconds))
@@ -62,6 +62,7 @@ _ONE_THREAD = [  # numpy's libraries: the threads of this server are counted in 
 _NO_PROXY = {"name": "FORWARDED_ALLOW_IPS", "value": "nobody"}
 
 _MOUNTED = Mounted()
+_RUNNER_SECONDS = 60  # for which the entry takes no connection while the runner has not tried its weights
 _STORE_SECONDS = 5  # until a store that does not answer is tried again
 _SAFEGUARDS: dict[str, Any] = {}  # api.protection.Safeguards of this process, once it has started
 if SETTINGS.guarded:
@@ -197,10 +198,11 @@ class PatService:
 
     @bentoml.on_startup
     async def begin(self) -> None:
-        """Begin what is done beside the requests, where anything is kept."""
+        """Wait for the runner; begin what is done beside the requests, where anything is kept."""
         from api.background import workers  # noqa: PLC0415  # the runner needs none of it
         from api.keeping import Background  # noqa: PLC0415  # same
 
+        await self._socket.up(_RUNNER_SECONDS)
         if SETTINGS.guarded or SETTINGS.keeps:
             self._background = Background(lambda: self.keeping, lambda kept: workers(kept, self.desk))
             self._background.start()

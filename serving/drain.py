@@ -7,6 +7,7 @@ What is relied on of the pinned version is written down in tests/serving/test_dr
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import socket
@@ -18,6 +19,7 @@ import uvicorn
 
 __all__ = ["DrainingServer", "draining", "drains_for", "install"]
 
+_MOMENT = 0.3  # seconds
 _TOLD = threading.Event()
 
 
@@ -52,11 +54,13 @@ class DrainingServer(uvicorn.Server):
         """Refuse connections from now on, whoever else holds the socket; then end as uvicorn does.
 
         The supervisor and the runners inherit the listening socket. Left open it would take connections that
-        nobody answers.
+        nobody answers. What was just let in has a moment to say what it wants.
         """
+        await asyncio.sleep(0)  # whoever waits is let in
         for listening in sockets or ():
             with contextlib.suppress(OSError):  # another worker was faster
                 listening.shutdown(socket.SHUT_RDWR)
+        await asyncio.sleep(_MOMENT)
         await super().shutdown(sockets)
 
 

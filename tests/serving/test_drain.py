@@ -93,7 +93,7 @@ async def test_for_a_while_it_is_unready_and_answers(monkeypatch):
 async def test_what_takes_too_long_is_cut_off(monkeypatch):
     app = Slow()
     monkeypatch.setattr(drain.DrainingServer, "answer_seconds", 1)
-    async with served(app, monkeypatch) as (server, url, running), httpx.AsyncClient() as client:
+    async with served(app, monkeypatch) as (server, url, _), httpx.AsyncClient() as client:
         asked = asyncio.create_task(client.get(url))
         await app.asked.wait()
         server.handle_exit(signal.SIGTERM, None)
