@@ -29,7 +29,7 @@ _NOT_OURS = frozenset(
     {"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"}
 )  # read by the tests, never by the service
 
-_LEAST = {"drain_seconds": 0}  # of a whole number; 1 of those that are not here
+_MAY_BE_ZERO = ("drain_seconds",)
 
 
 class SettingsError(ValueError):
@@ -179,7 +179,7 @@ class Settings:
         self._check_edges()
         self._check_health_data()
         for name, value in vars(self).items():
-            least = _LEAST.get(name, 1)
+            least = 0 if name in _MAY_BE_ZERO else 1
             if isinstance(value, int) and value < least:
                 raise SettingsError(f"{_variable(name)}: expected a whole number of at least {least}")
         if self.max_batch_size == 1:
