@@ -14,7 +14,7 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from api import dispatch, doors, paths, supervisor
+from api import dispatch, doors, paths, supervisor, tracing
 from api.mounted import Mounted
 from api.problems import ForeignErrors, answer, problem
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
@@ -45,6 +45,7 @@ hardening.untracked()
 usage_stats.do_not_track.cache_clear()  # it was asked before this module was loaded
 logs.protect()
 spans.install({*_DOORS, *doors.WITHOUT_BODY})
+tracing.install(SETTINGS)
 dispatch.install()
 supervisor.install()
 drain.install(SETTINGS.timeout_seconds)
@@ -78,9 +79,11 @@ def _refusal(status: int, code: str, detail: str) -> ASGIApp:
 
 
 def _checkpoint() -> tuple[str, Checkpoint]:
-    return store.resolve(SETTINGS.checkpoint), store.load(
-        SETTINGS.checkpoint, SETTINGS.checkpoint_sha256 or None
-    )
+    from serving.model_telemetry import models_of_process  # noqa: PLC0415  # asks at import where metrics go
+
+    tag = store.resolve(SETTINGS.checkpoint)
+    with models_of_process().checking("digest", CheckpointError):
+        return tag, store.load(SETTINGS.checkpoint, SETTINGS.checkpoint_sha256 or None)
 
 
 @bentoml.service(
@@ -99,12 +102,22 @@ class PatRunner:
     """Owns the weights; ready once they are loaded, warm, and reproduce their golden output."""
 
     def __init__(self) -> None:
+        from serving.model_telemetry import models_of_process  # noqa: PLC0415  # asks at import where metrics go
+        from serving.state_telemetry import Looks, ProcessTelemetry  # noqa: PLC0415  # same
+
         logs.protect()
+        self._end_tracing = tracing.begin(SETTINGS)
+        self._looks = Looks([ProcessTelemetry("runner").look])
+        self._looks.start()
         self._runner: Runner | None = None
+        told = models_of_process()
         try:
-            tag, checkpoint = _checkpoint()
-            self._runner = _proven(checkpoint)
+            with told.loading():
+                tag, checkpoint = _checkpoint()
+                with told.checking("golden", GoldenMismatch):
+                    self._runner = _proven(checkpoint)
             maker = self._runner.maker
+            told.answers(tag, maker.sha256, maker.engine, maker.precision)
             log.info("runner ready with %s on %s, %s", tag, maker.engine, maker.precision)
         except (CheckpointError, EngineError, GoldenMismatch) as error:
             log.error("runner not ready: %s", error)  # noqa: TRY400  # the cause names a file or tensor, a trace adds nothing
@@ -112,6 +125,12 @@ class PatRunner:
     def __is_ready__(self) -> bool:
         """Whether the pinned weights answer."""
         return self._runner is not None
+
+    @bentoml.on_shutdown
+    async def end(self) -> None:
+        """End what runs beside the batches; spans that are left are sent, in time."""
+        await asyncio.to_thread(self._looks.close)
+        await asyncio.to_thread(self._end_tracing)
 
     @bentoml.api(
         batchable=True,
@@ -156,11 +175,13 @@ class PatService:
     runner = bentoml.depends(PatRunner)
 
     def __init__(self) -> None:
-        from api.desk import Desk  # noqa: PLC0415  # the runner, which loads this file too, needs none of it
+        from api.looks import looks_of  # noqa: PLC0415  # the runner, which loads this file too, needs none of it
+        from api.observation import ObservedDesk, Observer  # noqa: PLC0415  # same
         from api.shelves import Shelves  # noqa: PLC0415  # same
         from postprocessing import fhir  # noqa: PLC0415  # same
 
         logs.protect()
+        self._end_tracing = tracing.begin(SETTINGS)
         model = _model()
         pinned = model.maker if isinstance(model, ModelCard) else None
         limits = RunnerLimits(
@@ -168,7 +189,8 @@ class PatService:
         )
         self._socket = RunnerSocket(self.runner.to_async.url, SETTINGS.timeout_seconds)
         repeats = Repeats(Shelves(SETTINGS))
-        self.desk = Desk(SETTINGS, RemoteRunner(self._socket.run, pinned, limits), model, repeats)
+        runner = RemoteRunner(self._socket.run, pinned, limits)
+        self.desk = ObservedDesk(SETTINGS, runner, model, repeats, observer=Observer(model, _mark_key()))
         self.health_data = health_data.HealthData.of(SETTINGS)
         fhir.warm()
         _MOUNTED.rest  # noqa: B018  # built now, not under the first request
@@ -177,6 +199,8 @@ class PatService:
         self._end_metrics = scrape.listen(SETTINGS.metrics_address)
         drain.drains_for(SETTINGS.drain_seconds)
         self._safeguarded()
+        self._looks = looks_of(self, SETTINGS)
+        self._looks.start()
 
     def __is_ready__(self) -> bool:
         """Whether this process knows the pinned weights, can record and reach its store, and goes on.
@@ -210,6 +234,7 @@ class PatService:
     @bentoml.on_shutdown
     async def end(self) -> None:
         """End the workers, then the audit trail's file, so that the next process finds nothing to recover."""
+        await asyncio.to_thread(self._looks.close)
         if self._background is not None:
             await self._background.close()
         for kept in (self._kept, self.safeguards):
@@ -217,6 +242,7 @@ class PatService:
                 await asyncio.to_thread(kept.close)
         await self._socket.close()
         await asyncio.to_thread(self._end_metrics)
+        await asyncio.to_thread(self._end_tracing)
 
     def _safeguarded(self) -> None:
         from api import keeping, safeguards  # noqa: PLC0415  # the runner needs none of it
@@ -293,6 +319,13 @@ def _ahead() -> int:
     """Return the calls next in line: one where something beside the runners' cores can carry it."""
     computing = SETTINGS.runner_workers * SETTINGS.runner_threads
     return int(chosen(SETTINGS.engine) == "torch" or computing < cores())
+
+
+def _mark_key() -> bytes:
+    """Return the key of the marks in the log of inferences; none where the service has no keys."""
+    if not SETTINGS.master_keys_file:
+        return b""
+    return next(iter(MasterKeys.read(Path(SETTINGS.master_keys_file)).derived("inference").values()))
 
 
 def _model() -> ModelCard | CheckpointError:

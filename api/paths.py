@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from functools import cache
 
 from bentoml._internal.server.http import instruments
+from opentelemetry.trace import get_current_span
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import outcomes
+from serving import under_way
 from serving.routes import Paths
 
 __all__ = ["NOWHERE", "AskedPaths", "KnownPaths", "door_of", "install"]
 
 NOWHERE = "/nowhere"
 _ASKED = "pat.asked"  # where a scope keeps the path that was asked for
+_REQUEST = "pat.request"  # and what is noted of the request
 _BENTOML = instruments.RunnerTrafficMetricsMiddleware
 
 
@@ -47,7 +50,11 @@ class KnownPaths(_BENTOML):
         """Pass on, with nothing of an id, nor of an unknown path and its query, left to see."""
         if scope["type"] in ("http", "websocket"):
             scope = _seen(scope, _known().of(scope["path"]))
-        await super().__call__(scope, receive, send)
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        with under_way.begun(scope.get("method", ""), scope["path"]) as request:
+            await super().__call__({**scope, _REQUEST: request}, receive, request.noting(send))
 
 
 def _seen(scope: Scope, route: str | None) -> Scope:
@@ -67,7 +74,10 @@ class AskedPaths:
     app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on with the path of the request."""
+        """Pass on with the path of the request; note under which ids it is answered."""
+        if (request := scope.get(_REQUEST)) is not None:
+            span = get_current_span().get_span_context()
+            request.trace, request.request = f"{span.trace_id:032x}", f"{span.span_id:016x}"
         if (path := scope.get(_ASKED)) is not None:
             scope = {**scope, "path": path, "raw_path": path.encode()}
         await self.app(scope, receive, send)

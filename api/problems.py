@@ -21,6 +21,7 @@ from api.outcomes import as_outcome, under_fhir
 from pat_runner.pipeline import RunnerUnavailable
 from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
 from preprocessing.recording import RecordingError, Refusal
+from serving import under_way
 from serving.admission import Overloaded
 from serving.health_errors import (
     HealthDataError,
@@ -69,7 +70,12 @@ T = TypeVar("T")
 def problem(
     status: int, code: str, detail: str, *, where: str | None = None, extra: Mapping[str, Any] | None = None
 ) -> JSONResponse:
-    """Build a problem answer; 429 and 503 carry Retry-After, 408 ends the connection."""
+    """Build a problem answer; 429 and 503 carry Retry-After, 408 ends the connection.
+
+    The code is noted for the metrics of the request that is being answered.
+    """
+    if (request := under_way.current()) is not None:
+        request.refusal = code
     body: dict[str, Any] = {
         "type": f"urn:pat-service:problem:{code}",
         "title": HTTPStatus(status).phrase,

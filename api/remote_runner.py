@@ -19,7 +19,9 @@ from pat_runner import hop
 from pat_runner.engines import Want
 from pat_runner.pipeline import FloatWeeks, RunnerUnavailable
 from pat_runner.runner import Maker, Outcome
+from preprocessing.stations import station
 from serving.admission import Admission
+from serving.spans import traceparent
 
 __all__ = ["UNAVAILABLE", "RemoteRunner", "RunnerLimits", "TravellingTogether"]
 
@@ -58,6 +60,7 @@ class RemoteRunner:
         self._admission = Admission(limits.waiting_weeks)
         self._together = TravellingTogether(self._tried_twice, limits)
 
+    @station("pat.hop")
     async def run(self, weeks: FloatWeeks, want: Want) -> list[Outcome]:
         """Encode ``weeks`` (N, T); raises Overloaded or RunnerUnavailable."""
         with self._admission.admit(len(weeks)):
@@ -74,6 +77,7 @@ class RemoteRunner:
                 if len(under_way) == self._limits.slices:
                     answered += await under_way.popleft()
                 items = [hop.item(week, want) for week in part]
+                items[0] |= traceparent()  # whose the call is, for the span of its batch
                 under_way.append(asyncio.create_task(self._together.call(items)))
             while under_way:
                 answered += await under_way.popleft()

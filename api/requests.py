@@ -19,6 +19,7 @@ from pat_runner.sleep_log import MOST_WINDOWS, entries
 from preprocessing.readers.canonical import CanonicalFields, from_fields, values_of
 from preprocessing.readers.hints import MAX_EPOCHS
 from preprocessing.recording import Recording
+from preprocessing.stations import station
 from preprocessing.units import SleepScorer
 from preprocessing.wear import WearMode
 
@@ -117,6 +118,7 @@ class _RecordingFields(_Request):
     values: Annotated[list[Value], Field(max_length=MAX_EPOCHS, fail_fast=True)]
     wear: Annotated[list[bool | None], Field(max_length=MAX_EPOCHS, fail_fast=True)] | None = None
 
+    @station("pat.read")
     def recording(self) -> Recording:
         """Return the Recording these fields describe; raises RecordingError."""
         return from_fields(

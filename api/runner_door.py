@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -22,6 +23,7 @@ import aiohttp
 import bentoml
 from bentoml._internal.utils.uri import uri_to_path
 from bentoml.exceptions import ServiceUnavailable
+from opentelemetry import trace
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -30,10 +32,12 @@ from pat_runner import hop
 from pat_runner.pipeline import RunnerUnavailable
 from serving.admission import Overloaded
 from serving.limits import Refuse
+from serving.spans import parent_of
 
 __all__ = ["FRAME", "RunnerDoor", "RunnerSocket"]
 
 PATH = "/run"
+_CALLERS, _MOST_CALLERS = b"x-pat-callers", 64  # W3C parents of the calls that travel in one frame
 FRAME = "application/vnd.pat.weeks"
 Document = dict[str, Any]
 
@@ -65,6 +69,7 @@ class RunnerDoor:
             documents = await self._batched(items)
         except ServiceUnavailable:
             return self._refuse(503, "overloaded", "the call waited too long")
+        _trace(items, dict(scope["headers"]).get(_CALLERS, b"").decode("latin-1"))
         return Response(json.dumps(documents), media_type="application/json")
 
     async def _body(self, receive: Receive) -> bytes | None:
@@ -86,9 +91,29 @@ class RunnerDoor:
         """Compute one batch in the runner's thread; return each call's part of it."""
         runner: Any = bentoml.get_current_service()
         items = [item for call in calls for item in call]
-        loop = asyncio.get_running_loop()
+        loop, began = asyncio.get_running_loop(), time.time_ns()
         answers = iter(await loop.run_in_executor(self._thread, runner.run.local, items))
+        for call in calls:
+            call[0]["batch"] = (began, time.time_ns(), len(items))
         return [[next(answers) for _ in call] for call in calls]
+
+
+def _trace(items: Sequence[Document], callers: str) -> None:
+    """Make a span of the batch that ``items`` were in for each of the ``callers`` whose trace is recorded."""
+    if not callers or (batch := items[0].get("batch")) is None:
+        return
+    began, ended, weeks = batch
+    for context in filter(None, map(parent_of, callers.split(",")[:_MOST_CALLERS])):
+        made = trace.get_tracer("pat").start_span("pat.batch", context, start_time=began)
+        made.set_attributes({"pat.weeks": len(items), "pat.batch_weeks": weeks})
+        made.end(ended)
+
+
+def _callers(items: Sequence[Document]) -> dict[str, str]:
+    """Return the header that names the traces of ``items`` that are recorded; none where none is."""
+    named = [item["traceparent"] for item in items if "traceparent" in item]
+    recorded = [parent for parent in named if parent_of(parent) is not None]
+    return {_CALLERS.decode(): ",".join(recorded[:_MOST_CALLERS])} if recorded else {}
 
 
 class RunnerSocket:
@@ -110,7 +135,8 @@ class RunnerSocket:
     async def run(self, items: list[Document]) -> list[Document]:
         """Return the runner's answers; raises Overloaded, RunnerUnavailable or aiohttp's ClientError."""
         try:
-            async with self._session.post(PATH, data=hop.pack(items)) as answer:
+            callers = _callers(items)
+            async with self._session.post(PATH, data=hop.pack(items), headers=callers) as answer:
                 body = await answer.read()
         except TimeoutError as error:
             raise RunnerUnavailable("the runner did not answer in time") from error

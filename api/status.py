@@ -13,9 +13,12 @@ from api.protection import Safeguards
 from api.v1 import desk
 from pat_runner.account import ModelCard
 from serving.outbox import Outbox
+from serving.settings import Settings
 from serving.store import StoreUnavailable
 
-__all__ = ["router"]
+__all__ = ["DEPENDENCIES", "degraded_of", "router"]
+
+DEPENDENCIES = ("certificates", "rates", "store", "fhir_server", "health_data")  # what may be degraded
 
 router = APIRouter(prefix="/v1")
 
@@ -25,21 +28,28 @@ async def read_status(at: Annotated[Desk, Depends(desk)]) -> dict[str, Any]:
     """Return the model, the state of the safeguards, and what is degraded: works, but not as it should."""
     service: Any = bentoml.get_current_service()
     safeguards: Safeguards | None = service.safeguards
-    outbox = _outbox(at, safeguards)
+    outbox = _outbox(at.settings, safeguards)
     return {
         "model": _model(at.model) if isinstance(at.model, ModelCard) else None,
         "audit": "off" if safeguards is None else "writing" if safeguards.trail.healthy else "failing",
-        "degraded": [
-            *([] if safeguards is None else await asyncio.to_thread(_degraded, safeguards, outbox)),
-            *(["health_data"] if service.health_data is not None and service.health_data.degraded else []),
-        ],
+        "degraded": await asyncio.to_thread(degraded_of, service, at.settings),
         "deliveries": None if outbox is None else await asyncio.to_thread(_deliveries, outbox),
     }
 
 
-def _outbox(at: Desk, safeguards: Safeguards | None) -> Outbox | None:
+def degraded_of(service: Any, settings: Settings) -> list[str]:
+    """Return what of ``service`` works, but not as it should; asks the stores, so not from an event loop."""
+    safeguards: Safeguards | None = service.safeguards
+    fails = service.health_data is not None and service.health_data.degraded
+    return [
+        *([] if safeguards is None else _degraded(safeguards, _outbox(settings, safeguards))),
+        *(["health_data"] if fails else []),
+    ]
+
+
+def _outbox(settings: Settings, safeguards: Safeguards | None) -> Outbox | None:
     """Return what holds results for the FHIR server, where there is one."""
-    if not at.settings.fhir_server_url or safeguards is None or safeguards.keeping is None:
+    if not settings.fhir_server_url or safeguards is None or safeguards.keeping is None:
         return None
     return Outbox(safeguards.keeping.vault)
 

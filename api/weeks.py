@@ -15,6 +15,7 @@ from pat_runner.pipeline import MAX_MISSING_FRACTION, shortest
 from pat_runner.runner import MAX_MINUTES, Encoded, Outcome, Rejected
 from preprocessing.recording import RecordingError, Refusal
 from preprocessing.scaling import WEEK_MINUTES, Calibration, Scaling, per_recording
+from preprocessing.stations import passed
 from preprocessing.units import Device, Unit, WearSite
 
 __all__ = ["MAX_WEEKS", "EmbedOrder", "Embedded", "PreparedWeeks", "prepared"]
@@ -98,7 +99,9 @@ def _raw(order: EmbedOrder, scaling: Scaling | None) -> PreparedWeeks:
     ]
     good, rejected = _parted(rows, checks)
     if scaling and scaling.matches(*source):
+        passed(good, Calibration.REFERENCE_COHORT)
         return PreparedWeeks(scaling.apply(good), rejected, Calibration.REFERENCE_COHORT)
+    passed(good, Calibration.PER_RECORDING)
     return PreparedWeeks(per_recording(good), rejected, Calibration.PER_RECORDING)
 
 

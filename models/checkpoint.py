@@ -22,12 +22,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.config import (
     CONFIGS,
@@ -40,6 +40,7 @@ from models.config import (
 )
 from models.fold import fold, folded_shapes
 from models.golden import Golden
+from models.reference import INPUT, OUTPUT, InputName, OutputName, Reference, Statistic
 from preprocessing.scaling import WEEK_MINUTES, Scaling
 from preprocessing.units import Device, Unit, WearSite
 
@@ -110,6 +111,7 @@ class Checkpoint:
     scaling: Scaling | None = None
     heads: tuple[HeadConfig, ...] = ()
     golden: Golden | None = None
+    reference: Reference | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -148,7 +150,8 @@ class Checkpoint:
     def digest(self) -> str:
         """SHA-256 of all that an answer depends on: architecture, weights, both forms, heads and scaling.
 
-        Name, provenance and golden are left out: they change no answer, and equal content has one digest.
+        Name, provenance, golden and reference are left out: they change no answer, and equal content has one
+        digest.
         """
         described = [asdict(self.config), [asdict(head) for head in self.heads]]
         content = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
@@ -228,6 +231,18 @@ class _ScalingCard(_Strict):
     n: int
 
 
+class _StatisticCard(_Strict):
+    mean: float
+    sd: Annotated[float, Field(gt=0)]
+
+
+class _ReferenceCard(_Strict):
+    cohort: str
+    n: Annotated[int, Field(gt=1)]
+    input: Annotated[dict[InputName, _StatisticCard], Field(min_length=len(INPUT))]
+    output: Annotated[dict[OutputName, _StatisticCard], Field(min_length=len(OUTPUT))]
+
+
 class _Card(_Strict):
     format: Literal["pat-checkpoint/2"]
     name: str
@@ -237,6 +252,7 @@ class _Card(_Strict):
     heads: tuple[HeadConfig, ...]
     scaling: _ScalingCard | None
     files: dict[str, _File]
+    reference: _ReferenceCard | None = None
 
 
 def save(checkpoint: Checkpoint, folder: Path) -> None:
@@ -280,8 +296,10 @@ def _card(checkpoint: Checkpoint, contents: Mapping[str, bytes]) -> str:
         heads=checkpoint.heads,
         scaling=_ScalingCard.model_validate(scaling) if scaling else None,
         files={name: _File(bytes=len(data), sha256=_sha256(data)) for name, data in contents.items()},
+        reference=_ReferenceCard.model_validate(checkpoint.reference) if checkpoint.reference else None,
     )
-    return json.dumps(described.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+    left_out = {"reference"} if checkpoint.reference is None else set()  # as cards without one were written
+    return json.dumps(described.model_dump(mode="json", exclude=left_out), indent=2, sort_keys=True) + "\n"
 
 
 def load(folder: Path, expected_digest: str | None = None) -> Checkpoint:
@@ -370,6 +388,7 @@ def _assemble(described: _Card, contents: Mapping[str, bytes]) -> Checkpoint:
         scaling=_scaling(described.scaling, scaling) if described.scaling and scaling is not None else None,
         heads=described.heads,
         golden=_golden(golden) if golden is not None else None,
+        reference=_reference(described.reference) if described.reference else None,
     )
     if FOLDED in parsed:
         check_arrays(parsed[FOLDED], folded_shapes(checkpoint.config))
@@ -383,6 +402,15 @@ def _scaling(described: _ScalingCard, arrays: Arrays) -> Scaling:
         return Scaling(arrays["mean"], arrays["sd"], **dict(described))
     except ValueError as error:
         raise CheckpointError(f"{SCALING}: {error}; restore the original") from error
+
+
+def _reference(described: _ReferenceCard) -> Reference:
+    return Reference(
+        described.cohort,
+        described.n,
+        {name: Statistic(**dict(found)) for name, found in described.input.items()},
+        {name: Statistic(**dict(found)) for name, found in described.output.items()},
+    )
 
 
 def _golden(arrays: Arrays) -> Golden:

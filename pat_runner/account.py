@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.checkpoint import Checkpoint
+from models.reference import Reference
 from pat_runner import engines
 from pat_runner.engines import EngineOptions, Precision
 from pat_runner.runner import Maker
@@ -68,6 +69,7 @@ class ModelCard:
     scaling: Scaling | None
     engine: str
     precision: Precision
+    reference: Reference | None = None
 
     @classmethod
     def of(cls, tag: str, checkpoint: Checkpoint, options: EngineOptions) -> ModelCard:
@@ -83,6 +85,7 @@ class ModelCard:
             scaling=checkpoint.scaling,
             engine=engines.chosen(options.name),
             precision=options.precision,
+            reference=checkpoint.reference,
         )
 
     @property

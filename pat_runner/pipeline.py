@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -38,6 +38,7 @@ from postprocessing.uncertainty import with_night_intervals
 from preprocessing.calendar import midnights
 from preprocessing.recording import Recording, RecordingError, Refusal
 from preprocessing.scaling import WEEK_MINUTES, Calibration, Scaling, per_recording
+from preprocessing.stations import passed, station
 from preprocessing.units import validity
 from preprocessing.wear import Wear, assess
 from preprocessing.week import Week, resolves_minutes, weeks_of
@@ -121,6 +122,7 @@ def _check(recording: Recording, options: AnalyzeOptions) -> None:
         raise RecordingError(Refusal.INVALID_FIELD, reason, where="clinical")
 
 
+@station("pat.wear")
 def _worn_weeks(recording: Recording, options: AnalyzeOptions) -> tuple[Wear, list[Week]]:
     wear = assess(recording, options.wear)
     return wear, weeks_of(recording, wear.worn, options.stride_days)
@@ -137,6 +139,7 @@ class _Found:
     series: Series | None
 
 
+@station("pat.clinical")
 def _found(recording: Recording, wear: Wear, options: AnalyzeOptions) -> _Found:
     quality = quality_of(recording, wear)
     sections = (
@@ -170,16 +173,19 @@ async def _weeks(
     scaled, calibration = standardise(usable, recording, model.scaling)
     encoded = await runner.run(scaled, Want(profile=options.profile)) if usable else []
     outcomes = dict(zip(map(id, usable), encoded, strict=True))
-    return tuple(_result(week, calibration, outcomes.get(id(week)), model) for week in weeks), None
+    return _results(weeks, calibration, outcomes, model), None
 
 
+@station("pat.standardise")
 def standardise(
     weeks: Sequence[Week], recording: Recording, scaling: Scaling | None
 ) -> tuple[FloatWeeks, Calibration]:
     """Standardise by the checkpoint's cohort if the device is the cohort's, else each week by itself."""
     counts = np.array([week.counts for week in weeks], np.float32).reshape(-1, WEEK_MINUTES)  # (N, 10_080)
     if scaling and scaling.matches(recording.unit, recording.device, recording.wear_site):
+        passed(counts, Calibration.REFERENCE_COHORT)
         return scaling.apply(counts), Calibration.REFERENCE_COHORT
+    passed(counts, Calibration.PER_RECORDING)
     return per_recording(counts), Calibration.PER_RECORDING
 
 
@@ -205,6 +211,14 @@ def _days_to_come(recording: Recording) -> str:
         f"PAT needs {WEEK_DAYS} days in a row from local midnight to local midnight; the recording has "
         f"{days} of {WEEK_DAYS}: wear the device {lacking} more {'day' if lacking == 1 else 'days'}."
     )
+
+
+@station("pat.postprocess")
+def _results(
+    weeks: Sequence[Week], calibration: Calibration, outcomes: Mapping[int, Outcome], model: ModelCard
+) -> tuple[WeekResult, ...]:
+    """Say of each week what came of it; ``outcomes`` are by the identity of the week."""
+    return tuple(_result(week, calibration, outcomes.get(id(week)), model) for week in weeks)
 
 
 def _result(week: Week, calibration: Calibration, outcome: Outcome | None, model: ModelCard) -> WeekResult:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from preprocessing.units import Device, Unit, WearSite
 
-__all__ = ["MINIMUM_WEEKS", "WEEK_MINUTES", "Calibration", "Scaling", "per_recording"]
+__all__ = ["MINIMUM_WEEKS", "WEEK_MINUTES", "Calibration", "Scaling", "Weeks", "per_recording"]
 
 WEEK_MINUTES = 10_080  # 7 days of 1,440 minutes
 MINIMUM_WEEKS = 100  # below this a per-minute mean and SD are mostly noise

@@ -12,8 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from weakref import WeakSet
 
-__all__ = ["Breaker", "BreakerOpen"]
+__all__ = ["Breaker", "BreakerOpen", "states"]
+
+_named: WeakSet[Breaker] = WeakSet()  # those of this process that somebody wants to see
 
 
 class BreakerOpen(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
@@ -32,14 +35,23 @@ class _State:
 
 
 class Breaker:
-    """Opens after ``failures`` in a row, for ``seconds``; then one may try. For threads and coroutines."""
+    """Opens after ``failures`` in a row, for ``seconds``; then one may try. For threads and coroutines.
+
+    One with a ``name`` is seen by ``states``.
+    """
 
     def __init__(
-        self, failures: int = 3, seconds: float = 10, clock: Callable[[], float] = time.monotonic
+        self,
+        failures: int = 3,
+        seconds: float = 10,
+        clock: Callable[[], float] = time.monotonic,
+        name: str = "",
     ) -> None:
-        self._most, self._seconds, self._clock = failures, seconds, clock
+        self._most, self._seconds, self._clock, self.name = failures, seconds, clock, name
         self._state = _State()
         self._lock = threading.Lock()
+        if name:
+            _named.add(self)
 
     @property
     def is_open(self) -> bool:
@@ -77,3 +89,11 @@ class Breaker:
             return
         opened = state.trying or state.failures + 1 >= self._most
         self._state = _State(state.failures + 1, self._clock() if opened else None)
+
+
+def states() -> dict[str, bool]:
+    """Say of every name whether a breaker of this process is open."""
+    found: dict[str, bool] = {}
+    for one in list(_named):
+        found[one.name] = found.get(one.name, False) or one.is_open
+    return found

@@ -30,6 +30,7 @@ from serving import outbound
 from serving.breaker import Breaker
 from serving.outbound import Answer, AnswerUnusable
 from serving.smart import BackendAccess, NoToken
+from serving.spans import station, traceparent
 
 __all__ = ["Delivered", "FhirServer", "Refused", "Unavailable", "recognised_by"]
 
@@ -116,8 +117,9 @@ class FhirServer:
         seconds: float = 30,
     ) -> None:
         self._base, self._client, self._access = base.rstrip("/"), client, access
-        self.seconds, self.breaker = seconds, Breaker(failures=3, seconds=30)
+        self.seconds, self.breaker = seconds, Breaker(failures=3, seconds=30, name="fhir")
 
+    @station("pat.deliver")
     async def deliver(self, bundle: bytes, leaving: Leaving | None = None) -> Delivered:
         """Return when the server has ``bundle``; ``leaving`` is awaited before it is sent.
 
@@ -178,7 +180,7 @@ class FhirServer:
         return answer
 
     async def _authorised(self, until: float, method: str, url: str, **options: Any) -> Answer:
-        headers = {"Accept": _FHIR_JSON, **options.pop("headers", {})}
+        headers = {"Accept": _FHIR_JSON, **options.pop("headers", {}), **traceparent()}
         if self._access is not None:
             headers["Authorization"] = f"Bearer {await self._token(until, self._access)}"
         return await self._call(until, method, url, headers=headers, **options)

@@ -20,6 +20,7 @@ import httpx
 
 from serving.breaker import Breaker, BreakerOpen
 from serving.health_errors import HealthDataError, TokenRefused, UpstreamError, UpstreamUnavailable, told
+from serving.spans import station, traceparent
 
 __all__ = ["Answer", "Deadline", "Exchange", "Token"]
 
@@ -109,8 +110,9 @@ class Exchange:
     """Requests to one address; no redirect is followed, nothing of the environment is used."""
 
     def __init__(self, client: httpx.AsyncClient, most_bytes: int, breaker: Breaker | None = None) -> None:
-        self._client, self._most, self.breaker = client, most_bytes, breaker or Breaker()
+        self._client, self._most, self.breaker = client, most_bytes, breaker or Breaker(name="health_data")
 
+    @station("pat.health_data.read")
     async def read(self, path: str, query: Mapping[str, str], token: Token, until: Deadline) -> bytes:
         """Return the body of an answer; raises TokenRefused, UpstreamError or UpstreamUnavailable."""
         answer = await self._guarded(self._retried(self._request("GET", path, token, params=query), until))
@@ -118,6 +120,7 @@ class Exchange:
             raise answer.error()
         return answer.body
 
+    @station("pat.health_data.write")
     async def write(self, path: str, body: bytes, token: Token, until: Deadline) -> Answer:
         """Send ``body`` once, and return what came back; raises UpstreamUnavailable."""
         kind = {"Content-Type": "application/json"}
@@ -125,7 +128,7 @@ class Exchange:
         return await self._guarded(self._once(request, until))
 
     def _request(self, method: str, path: str, token: Token, **options: Any) -> httpx.Request:
-        headers = {**_HEADERS, **options.pop("headers", {}), **token.header()}
+        headers = {**_HEADERS, **options.pop("headers", {}), **traceparent(), **token.header()}
         return self._client.build_request(method, path, headers=headers, **options)
 
     async def _guarded(self, work: Coroutine[Any, Any, Answer]) -> Answer:

@@ -13,6 +13,8 @@ import traceback
 from datetime import UTC, datetime
 from types import TracebackType
 
+from serving import under_way
+
 __all__ = ["ValueFreeFormatter", "protect"]
 
 _OURS = "pat"
@@ -28,9 +30,9 @@ _Exception = tuple[type[BaseException], BaseException, TracebackType | None]
 class ValueFreeFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, a message without input, exception type and place.
 
-    Messages of our own loggers (``pat.*``) are constants written by us and pass; of BentoML's access log only
-    method, path, status and latency pass; any other message is reduced to its unformatted template,
-    or to the place that wrote it.
+    While a request is answered its trace, its id and its door are there too. Messages of our own loggers
+    (``pat.*``) are constants written by us and pass; of BentoML's access log only method, path, status and
+    latency pass; any other message is reduced to its unformatted template, or to the place that wrote it.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -40,6 +42,7 @@ class ValueFreeFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             **_message(record),
+            **_request(),
         }
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = _where(record.exc_info)
@@ -48,7 +51,7 @@ class ValueFreeFormatter(logging.Formatter):
 
 def _message(record: logging.LogRecord) -> dict[str, object]:
     if record.name.split(".")[0] == _OURS:
-        return {"message": record.getMessage()}
+        return {"message": record.getMessage(), **getattr(record, "fields", {})}
     text = record.getMessage()
     if access := _ACCESS.search(text):
         method, path, status, latency = access.group(2, 3, 4, 5)
@@ -64,6 +67,13 @@ def _message(record: logging.LogRecord) -> dict[str, object]:
     if record.args:
         return {"message": str(record.msg)}
     return {"message": f"{record.module}:{record.lineno}"}  # text without a template may hold anything
+
+
+def _request() -> dict[str, object]:
+    """Return under which ids and at which door something is answered; nothing beside the requests."""
+    if (request := under_way.current()) is None:
+        return {}
+    return {"trace": request.trace, "request": request.request, "route": request.route}
 
 
 def _where(info: _Exception) -> dict[str, str]:
@@ -84,3 +94,4 @@ def protect() -> None:
     handlers |= {*logging.root.handlers, *ours.handlers}
     for handler in handlers:
         handler.setFormatter(ValueFreeFormatter())
+    logging.captureWarnings(True)  # the function's own form; else they are lines of text

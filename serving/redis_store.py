@@ -76,7 +76,7 @@ class RedisStore:
 
     def __init__(self, address: RedisAddress) -> None:
         self._redis = _client(address)
-        self._breaker = Breaker(_FAILURES, _PAUSE_SECONDS)
+        self._breaker = Breaker(_FAILURES, _PAUSE_SECONDS, name="store")
         self._rest = True  # whether the server's file may still hold what is no longer there
         make = self._redis.register_script
         self._add, self._swap, self._sweep = make(_ADD), make(_SWAP), make(_SWEEP)

@@ -53,7 +53,7 @@ class Revocation:
         self, accounts: Accounts, *, breaker: Breaker | None = None, seconds: float = _ANSWER_SECONDS
     ) -> None:
         self._accounts, self._seconds = accounts, seconds
-        self._breaker = breaker or Breaker()
+        self._breaker = breaker or Breaker(name="revocation")
         self._known: Believed[Account] = Believed(_MOST)
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="revocation")
 

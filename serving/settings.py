@@ -59,6 +59,10 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 3000
     metrics_address: str = ""  # of a listener for Prometheus alone; empty: none
+    otlp_endpoint: str = ""  # of a collector that takes spans (OTLP over HTTP); empty: none are made
+    otlp_sample: float = 1.0  # share of the traces that begin here
+    otlp_ca_file: str = ""  # who vouches for the collector; empty: whom the system trusts
+    otlp_headers_file: str = ""  # lines of name and value that the collector wants to see
     checkpoint: str = "pat-s-demo:latest"  # tag in the BentoML model store
     checkpoint_sha256: str = ""  # pins the content as well; empty trusts the tag's own digest
     engine: str = "auto"
@@ -178,6 +182,7 @@ class Settings:
         self._check_fhir_server()
         self._check_edges()
         self._check_health_data()
+        self._check_collector()
         for name, value in vars(self).items():
             least = 0 if name in _MAY_BE_ZERO else 1
             if isinstance(value, int) and value < least:
@@ -262,6 +267,15 @@ class Settings:
                 "is written back takes it twice"
             )
 
+    def _check_collector(self) -> None:
+        """Refuse a collector that could be overheard, and a share that is none."""
+        if not self.otlp_endpoint and (self.otlp_ca_file or self.otlp_headers_file):
+            raise SettingsError("PAT_OTLP_CA_FILE and PAT_OTLP_HEADERS_FILE need PAT_OTLP_ENDPOINT as well")
+        if self.otlp_endpoint and (fault := web_address.fault(self.otlp_endpoint, plain=True)):
+            raise SettingsError(f"PAT_OTLP_ENDPOINT: {fault}")
+        if not 0 <= self.otlp_sample <= 1:
+            raise SettingsError("PAT_OTLP_SAMPLE: expected a share from 0 to 1")
+
     def _check_edges(self) -> None:
         try:
             metrics = scrape.address_of(self.metrics_address) if self.metrics_address else None
@@ -312,5 +326,9 @@ def _value(name: str, text: str, kind: type) -> Any:
     try:
         return kind(text)
     except ValueError:
-        expected = "a whole number" if kind is int else f"one of {', '.join(kind)}"  # type: ignore[arg-type]  # StrEnum
-        raise SettingsError(f"{name}: expected {expected}") from None
+        raise SettingsError(f"{name}: expected {_expected(kind)}") from None
+
+
+def _expected(kind: type) -> str:
+    numbers = {int: "a whole number", float: "a number"}
+    return numbers.get(kind) or f"one of {', '.join(kind)}"  # type: ignore[arg-type]  # StrEnum

@@ -39,7 +39,7 @@ class SharedWindows:
 
     def __init__(self, address: RedisAddress, secret: bytes, breaker: Breaker | None = None) -> None:
         self._limiter = _limiter(address)
-        self._secret, self._breaker = secret, breaker or Breaker()
+        self._secret, self._breaker = secret, breaker or Breaker(name="rates")
         self.lost = False
 
     async def take(self, item: RateLimitItem, kind: str, who: str) -> bool:

@@ -12,22 +12,33 @@ Errors:
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.trace import SpanContext, Status
+from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, TraceFlags
 
-__all__ = ["AllowListProcessor", "AlreadyExporting", "allowed", "install"]
+__all__ = [
+    "AllowListProcessor",
+    "AlreadyExporting",
+    "allowed",
+    "install",
+    "parent_of",
+    "station",
+    "traceparent",
+]
 
+F = TypeVar("F", bound=Callable[..., Any])
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST = re.compile(r"(?P<method>[A-Z]+) (?P<path>\S+)(?P<part> http (?:send|receive))?")
 _OURS = re.compile(r"pat\.[a-z_.]{1,60}")  # names of our own spans are constants
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,80}")  # of a class, as in error.type
 _TAG = re.compile(r"[a-z0-9][a-z0-9._-]{0,60}(?::[a-z0-9._-]{1,60})?")  # of a checkpoint
+_PARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")  # W3C Trace Context, version 00
 _OTHER = "(other)"
 _VALUES: Mapping[str, Any] = {  # attribute -> what its value must be
     "http.request.method": _METHODS,
@@ -41,6 +52,8 @@ _VALUES: Mapping[str, Any] = {  # attribute -> what its value must be
     "pat.samples": int,
     "pat.model": _TAG,
     "pat.cache": frozenset({"hit", "miss", "bypass", "corrupt"}),
+    "pat.batch_weeks": int,
+    "pat.tries": int,
 }
 _RENAMED = {"http.method": "http.request.method", "http.status_code": "http.response.status_code"}
 _PATHS = ("http.route", "url.path", "http.target")  # where an instrumentation puts the address
@@ -155,3 +168,27 @@ def _guarded(add: Any, routes: Collection[str]) -> Any:
         add(self, AllowListProcessor(span_processor, routes))
 
     return add_span_processor
+
+
+def station(name: str) -> Callable[[F], F]:
+    """Let each call of a function, coroutines too, be a span ``name``; no exception is kept of it."""
+    return trace.get_tracer("pat").start_as_current_span(name, record_exception=False)
+
+
+def traceparent() -> dict[str, str]:
+    """Return the header that lets another service go on with this trace; none where there is no trace.
+
+    Of what a caller sent only the ids go on: a trace state or baggage could hold anything.
+    """
+    at = trace.get_current_span().get_span_context()
+    if not at.is_valid:
+        return {}
+    return {"traceparent": f"00-{at.trace_id:032x}-{at.span_id:016x}-{at.trace_flags & 1:02x}"}
+
+
+def parent_of(header: str) -> Context | None:
+    """Return the context that a ``traceparent`` names, if it is sampled; None for whatever else it is."""
+    if (found := _PARENT.fullmatch(header)) is None or not int(found[3], 16) & 1:
+        return None
+    at = SpanContext(int(found[1], 16), int(found[2], 16), is_remote=True, trace_flags=TraceFlags(1))
+    return trace.set_span_in_context(NonRecordingSpan(at)) if at.is_valid else None

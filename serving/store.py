@@ -241,8 +241,9 @@ class Vault:
         wrapped = self._keys.get(_KEYS, at.pseudonym)
         if sealed is None or wrapped is None:
             return None
-        key = self._wrapper.unwrap(Wrapped.of(wrapped))
-        return unseal(key, sealed, Place(at.tenant, at.pseudonym, purpose, name))
+        key = self._unwrapped(wrapped)
+        with _counted("values"):
+            return unseal(key, sealed, Place(at.tenant, at.pseudonym, purpose, name))
 
     def put_all(
         self, purpose: str, values: Sequence[tuple[Subject, str, bytes]], expires: float | None = None
@@ -300,4 +301,20 @@ class Vault:
             found = self._keys.get(room, name)
         if found is None:
             raise Unreadable("a key was deleted while it was made; try again")
-        return self._wrapper.unwrap(Wrapped.of(found))
+        return self._unwrapped(found)
+
+    def _unwrapped(self, wrapped: bytes) -> bytes:
+        with _counted("keys"):
+            return self._wrapper.unwrap(Wrapped.of(wrapped))
+
+
+@contextlib.contextmanager
+def _counted(store: str) -> Iterator[None]:
+    """Count what does not open."""
+    try:
+        yield
+    except Unreadable:
+        from serving.state_telemetry import decrypt_of_process  # noqa: PLC0415  # asks where metrics go
+
+        decrypt_of_process().failed(store)
+        raise

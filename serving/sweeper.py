@@ -83,6 +83,7 @@ class Sweeper:
 
     def __init__(self, trail: Trail, chores: Sequence[Chore], seconds: float = SWEEP_SECONDS) -> None:
         self._trail, self._chores, self._seconds = trail, tuple(chores), seconds
+        self.waiting = 0  # chores that could not be done the last time
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="sweeper", daemon=True)
 
@@ -97,12 +98,15 @@ class Sweeper:
 
     def sweep(self) -> None:
         """Do every chore once; one that cannot be done waits for the next time."""
+        waiting = 0
         for chore in self._chores:
             try:
                 if removed := chore.sweep():
                     self._trail.record_now(_removal(chore.name, removed))
             except (AuditUnavailable, StoreUnavailable, OSError) as error:
+                waiting += 1
                 log.warning("retention of %s: %s", chore.name, type(error).__name__)
+        self.waiting = waiting
 
     def _work(self) -> None:
         self.sweep()

@@ -27,6 +27,7 @@ from models.pat import golden
 from preprocessing.scaling import Scaling
 from preprocessing.units import Device, Unit, WearSite
 from training.masked_autoencoder import MaskedAutoencoder, hidden_count, orders, squared_error, targets
+from training.reference import with_reference
 from training.synthetic import cohort
 
 __all__ = ["Options", "Pretrained", "held_out_weeks", "main", "masked_error", "pretrain", "to_checkpoint"]
@@ -178,7 +179,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = Options(**given)
     trained = pretrain(options)
     log.info("held-out error %.4f, mean %.4f, ratio %.4f", trained.error, trained.mean_error, trained.ratio)
-    save(to_checkpoint(trained, options, created), output)
+    save(with_reference(to_checkpoint(trained, options, created), held_out_weeks(options)), output)
     if decoder:
         safetensors.torch.save_file(_decoder(trained.network), decoder)
 

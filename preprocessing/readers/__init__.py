@@ -40,6 +40,7 @@ from preprocessing.readers.assemble import clipped, too_many_epochs
 from preprocessing.readers.hints import MAX_EPOCHS, NO_HINTS, Format, Hints, hints_of
 from preprocessing.readers.json_document import document_of, looks_like_json
 from preprocessing.recording import Recording, RecordingError, Refusal
+from preprocessing.stations import station
 
 __all__ = ["MAX_EPOCHS", "Format", "Hints", "Reader", "detect", "hints_of", "read", "read_fhir"]
 
@@ -119,6 +120,7 @@ _SPECIAL = {  # hints that only some formats can use
 }
 
 
+@station("pat.read")
 def read(data: bytes | Path, hints: Hints = NO_HINTS) -> Recording:
     """Read one recording; the format is that of ``hints``, or else found by content.
 
@@ -128,6 +130,7 @@ def read(data: bytes | Path, hints: Hints = NO_HINTS) -> Recording:
     return _bounded(_read(data, hints), hints)
 
 
+@station("pat.read")
 def read_fhir(document: Any, hints: Hints = NO_HINTS, options: Collection[str] = ()) -> fhir_json.Sent:
     """Read one recording, and whose it is, from parsed FHIR; ``options`` as in fhir_json.read_sent."""
     sent = fhir_json.read_sent(document, hints, options)

@@ -113,9 +113,9 @@ def test_an_answer_names_its_delivery_if_there_is_one():
 
 def test_the_status_counts_what_waits_and_says_when_the_server_fails(tmp_path, monkeypatch):
     vault = vault_in(tmp_path)
-    at = SimpleNamespace(settings=Settings(fhir_server_url=URL))
+    at = Settings(fhir_server_url=URL)
     safeguards = SimpleNamespace(keeping=SimpleNamespace(vault=vault), degraded=["rates"])
-    assert status._outbox(SimpleNamespace(settings=Settings()), safeguards) is None
+    assert status._outbox(Settings(), safeguards) is None
     assert status._outbox(at, None) is None
     outbox = status._outbox(at, safeguards)
     assert status._deliveries(outbox) == {"waiting": 0, "dead": 0}

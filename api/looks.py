@@ -1,0 +1,65 @@
+"""What the entry looks at now and then for Prometheus: breakers, what is degraded, jobs, itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from api.keeping import Keeping
+from api.status import DEPENDENCIES, degraded_of
+from serving.job_shelf import STATES
+from serving.job_state import Progress, State
+from serving.settings import Settings
+from serving.state_telemetry import (
+    Looks,
+    ProcessTelemetry,
+    StateTelemetry,
+    decrypt_of_process,
+    forget_dead,
+)
+from serving.store import Store
+
+__all__ = ["looks_of"]
+
+_SEEN = tuple(state.value for state in State if state is not State.RECEIVING)
+
+
+def looks_of(service: Any, settings: Settings) -> Looks:
+    """Return the looks of an entry process; ``service`` is a PatService, whole by and by."""
+    told = StateTelemetry()
+    decrypt_of_process()  # counts from zero
+
+    def degraded() -> None:
+        told.degraded(DEPENDENCIES, degraded_of(service, settings))
+
+    return Looks(
+        [
+            ProcessTelemetry("entry").look,
+            forget_dead,
+            told.breakers,
+            degraded,
+            _jobs(lambda: service.keeping, told),
+            lambda: told.deletions(_waiting(service)),
+        ]
+    )
+
+
+def _jobs(keeping: Callable[[], Keeping | None], told: StateTelemetry) -> Callable[[], None]:
+    def look() -> None:
+        kept = keeping()
+        found = Counter({} if kept is None else _states(kept.store))
+        told.jobs({state: found[state] for state in _SEEN})
+
+    return look
+
+
+def _states(store: Store) -> Counter[str]:
+    """Count the jobs in each state, of whichever instance."""
+    texts = (store.get(STATES, job) for job in store.names(STATES))
+    return Counter(Progress.of(text).state.value for text in texts if text is not None)
+
+
+def _waiting(service: Any) -> int:
+    sweepers = [of.sweeper for of in (service.safeguards, service.keeping) if of is not None and of.sweeper]
+    return sum(sweeper.waiting for sweeper in sweepers)
