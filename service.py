@@ -14,7 +14,7 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from api import dispatch, doors, paths, tracing
+from api import dispatch, doors, paths, supervisor, tracing
 from api.cache_use import CacheHeader
 from api.lanes import Lanes, tenant
 from api.mounted import Mounted
@@ -29,7 +29,7 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions, chosen
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-from serving import edges, hardening, health_data, logs, protocol, scrape, spans, tls
+from serving import drain, edges, hardening, health_data, logs, protocol, scrape, spans, tls
 from serving.cores import cores
 from serving.entrance import Entrance, EntranceRules
 from serving.keys import MasterKeys, Unreadable
@@ -50,6 +50,8 @@ logs.protect()
 spans.install({*_DOORS, *doors.WITHOUT_BODY})
 tracing.install(SETTINGS)
 dispatch.install()
+supervisor.install()
+drain.install(SETTINGS.timeout_seconds)
 paths.install()
 protocol.install(max(SETTINGS.body_seconds, SETTINGS.timeout_seconds))
 tls.check(SETTINGS)
@@ -64,6 +66,7 @@ _ONE_THREAD = [  # numpy's libraries: the threads of this server are counted in 
 _NO_PROXY = {"name": "FORWARDED_ALLOW_IPS", "value": "nobody"}
 
 _MOUNTED = Mounted()
+_RUNNER_SECONDS = 60  # for which the entry takes no connection while the runner has not tried its weights
 _STORE_SECONDS = 5  # until a store that does not answer is tried again
 _SAFEGUARDS: dict[str, Any] = {}  # api.protection.Safeguards of this process, once it has started
 if SETTINGS.guarded:
@@ -201,17 +204,18 @@ class PatService:
         self._kept: Any = None  # api.keeping.Keeping of a service that nothing safeguards
         self._background: Any = None
         self._end_metrics = scrape.listen(SETTINGS.metrics_address)
+        drain.drains_for(SETTINGS.drain_seconds)
         self._safeguarded()
         self._looks = looks_of(self, SETTINGS)
         self._looks.start()
 
     def __is_ready__(self) -> bool:
-        """Whether this process knows the pinned weights, can record and reach its store.
+        """Whether this process knows the pinned weights, can record and reach its store, and goes on.
 
         BentoML asks the runner as well.
         """
         able = not SETTINGS.guarded or (self.safeguards is not None and self.safeguards.ready)
-        return able and isinstance(self.desk.model, ModelCard)
+        return able and isinstance(self.desk.model, ModelCard) and not drain.draining()
 
     @property
     def safeguards(self) -> Any:
@@ -225,10 +229,11 @@ class PatService:
 
     @bentoml.on_startup
     async def begin(self) -> None:
-        """Begin what is done beside the requests, where anything is kept."""
+        """Wait for the runner; begin what is done beside the requests, where anything is kept."""
         from api.background import workers  # noqa: PLC0415  # the runner needs none of it
         from api.keeping import Background  # noqa: PLC0415  # same
 
+        await self._socket.up(_RUNNER_SECONDS)
         if SETTINGS.guarded or SETTINGS.keeps:
             self._background = Background(lambda: self.keeping, lambda kept: workers(kept, self.desk))
             self._background.start()

@@ -10,6 +10,7 @@ tests/api/test_runner_door.py.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -145,6 +146,13 @@ class RunnerSocket:
             raise RunnerUnavailable(f"the runner refuses a call ({answer.status})")
         documents: list[Document] = json.loads(body)
         return documents
+
+    async def up(self, seconds: float) -> None:
+        """Return once the runner answers, with its weights or without, after ``seconds`` at the latest."""
+        patience = aiohttp.ClientTimeout(seconds)
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+            async with self._session.get("/livez", timeout=patience):
+                return
 
     async def close(self) -> None:
         """End the connections."""

@@ -19,13 +19,6 @@ from serving.store import StoreUnavailable
 __all__ = ["DEPENDENCIES", "degraded_of", "router"]
 
 DEPENDENCIES = ("certificates", "rates", "store", "fhir_server", "cache", "health_data")  # may be degraded
-    "certificates",
-    "rates",
-    "store",
-    "fhir_server",
-    "cache",
-    "health_data",
-)  # what may be degraded
 
 router = APIRouter(prefix="/v1")
 

@@ -30,6 +30,8 @@ _NOT_OURS = frozenset(
     {"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"}
 )  # read by the tests, never by the service
 
+_MAY_BE_ZERO = ("drain_seconds",)
+
 
 class SettingsError(ValueError):
     """The environment asks for something the service must not start with."""
@@ -82,6 +84,7 @@ class Settings:
     job_body_bytes: int = 64_000_000
     jobs_bytes: int = 1_000_000_000  # kept of all jobs together, what came in and what came out
     body_seconds: int = 30  # for a whole body to arrive
+    drain_seconds: int = 0  # answered on, unready, after the signal to stop
     tls_certificate_file: str = ""  # PEM, with the chain; empty: plain HTTP, on loopback
     tls_key_file: str = ""
     tls_client_ca_file: str = ""  # who signs the certificates that clients must have; empty: they need none
