@@ -6,7 +6,7 @@ export BENTOML_HOME ?= $(CURDIR)/.bentoml
 export BENTOML_DO_NOT_TRACK := True
 WEIGHTS := models/weights/pat-s-demo
 
-.PHONY: setup weights demo serve test test-slow bench bench-peers fuzz check sbom audit-dependencies validate dictionary format build pretrain examples clean
+.PHONY: setup weights demo serve test test-slow bench bench-peers fuzz check sbom audit-dependencies validate dictionary format build image image-test image-sbom pretrain examples clean
 
 setup: $(VENV)/.installed ## make ./.venv with `pat` in it
 
@@ -26,7 +26,7 @@ serve: weights ## serve on http://127.0.0.1:3000
 	$(BIN)/bentoml serve service:PatService
 
 test: setup ## everything but the slow suites, with branch coverage
-	$(BIN)/pytest -m "not slow" --cov --cov-report=term:skip-covered --cov-report=xml
+	$(BIN)/pytest -m "not slow and not image" --cov --cov-report=term:skip-covered --cov-report=xml
 
 test-slow: setup ## the slow suites
 	$(BIN)/pytest -m slow --no-cov
@@ -73,6 +73,18 @@ format: setup
 
 build: weights ## make the Bento
 	$(BIN)/bentoml build
+
+image: weights ## the container images, from a new Bento (docs/container.md; TOOL=buildah, podman or docker)
+	deploy/image.sh
+
+image-test: image ## run the images as production would, measure them, and look into them
+	$(BIN)/pytest -m image --no-cov tests/image
+
+image-sbom: setup ## write what is installed in the image to out/image-sbom.json, as CycloneDX
+	$(AUDIT)
+	@mkdir -p out
+	deploy/installed.sh localhost/pat-service | \
+		$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --of JSON -o out/image-sbom.json -
 
 pretrain: setup ## train the demonstration weights again, from the seed (docs/demonstration-weights.md)
 	$(BIN)/python -m training.pretrain --seed 0 --created 2026-11-22 --output $(WEIGHTS) \

@@ -147,7 +147,10 @@ def engine(checkpoint: Checkpoint, options: EngineOptions = DEFAULTS) -> Engine:
     try:
         load: Callable[[Checkpoint, EngineOptions], Engine] = import_module(ENGINES[name]).load
     except ImportError as error:
-        raise EngineUnavailable(f"engine {name}: its library is not installed ({error.name})") from error
+        todo = "install it, or choose another engine"
+        raise EngineUnavailable(
+            f"engine {name}: its library is not installed ({error.name}); {todo}"
+        ) from error
     return load(checkpoint, options)
 
 
