@@ -328,12 +328,12 @@ def test_the_table_of_options_is_complete(planned, tmp_path):
 
 def test_the_page_names_every_column_and_every_file():
     page = (ROOT / "docs" / "cohorts.md").read_text()
-    for table, schema in schemas().items():
-        row = next(line for line in page.splitlines() if line.startswith(f"| `{table}-*.parquet`"))
+    for kind, schema in schemas().items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{kind}-*.parquet`"))
         told = set(re.findall(r"`(\w+)`", row))
         counts = {name for name in schema.names if name.endswith(("_samples", "_epochs"))} - told
         assert set(schema.names) - counts == told
-        assert len(counts) == (6 if table == "recordings" else 0)
+        assert len(counts) == (6 if kind == "recordings" else 0)
 
 
 def test_the_page_names_every_column_of_an_input():
