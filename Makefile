@@ -32,7 +32,7 @@ test-slow: setup ## the slow suites
 	$(BIN)/pytest -m slow --no-cov
 
 bench: setup ## measure speed and memory; results, tables and plots (about an hour; BENCH="encoder1 --quick" for a part)
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -c constraints-dev.txt -e '.[bench]'
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -c constraints-dev.txt -e '.[bench,cohort]'
 	$(BIN)/python -m benchmarks $(BENCH)
 
 bench-peers: setup ## what users could pick instead, each in an environment of its own, for `make bench`
@@ -46,7 +46,7 @@ check: setup ## style, types, who may import whom, and what must not be written
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/bandit -q -c pyproject.toml -r api commands models pat_runner postprocessing preprocessing serving training service.py cli.py
+	$(BIN)/bandit -q -c pyproject.toml -r api cohorts commands models pat_runner postprocessing preprocessing serving training service.py cli.py
 	$(BIN)/pytest -q --no-cov tests/security/test_forbidden.py tests/security/test_secrets.py
 
 AUDIT := $(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -c constraints-dev.txt -e '.[audit]'

@@ -10,7 +10,10 @@ from commands import recordings, research, safeguards, serve, weights
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; exit status 0 done, 1 refused with the reason on standard error, 2 wrong usage."""
+    """Run one command; exit status 0 done, 1 refused with the reason on standard error, 2 wrong usage.
+
+    `pat cohort run` ends with 3 where it set recordings aside.
+    """
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments) or 0)
@@ -24,9 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _is_refusal(error: Exception) -> bool:
+    from cohorts.on_ray import WorkersLost
+    from cohorts.recordings import CohortRunRefused
     from models.checkpoint import CheckpointError
     from pat_runner.engines import EngineError
     from pat_runner.gate import GoldenMismatch
+    from pat_runner.pipeline import RunnerUnavailable
     from postprocessing.cohort import CohortRefused
     from postprocessing.fhir import BundleOptionsError, BundleTooLargeError
     from postprocessing.research import DocumentRefused
@@ -40,7 +46,8 @@ def _is_refusal(error: Exception) -> bool:
     weights = (CheckpointError, GoldenMismatch, EngineError)
     safeguards = (KeysUnusable, Unreadable, StoreUnavailable, SettingsError, AuditUnavailable)
     documents = (BundleOptionsError, BundleTooLargeError, DocumentRefused, CohortRefused)
-    refusals = (RecordingError, *weights, *documents, *safeguards, AddressUnusable, OSError)
+    cohorts = (CohortRunRefused, WorkersLost, RunnerUnavailable)
+    refusals = (RecordingError, *weights, *documents, *safeguards, *cohorts, AddressUnusable, OSError)
     return isinstance(error, refusals)
 
 

@@ -3,7 +3,8 @@
     python -m benchmarks [--quick] [PART ...]
 
 Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, fhir, cold,
-growth, preprocessing; all of them without a name. ``--quick`` takes a corner of each and writes nothing.
+cohort (with the extra ``cohort``), growth, preprocessing; all of them without a name. ``--quick`` takes a
+corner of each and writes nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks import (
+    cohort,
     cold,
     encoder,
     fhir,
@@ -53,6 +55,10 @@ def _cold(quick: bool) -> Any:
     return cold.measure(1 if quick else cold.TIMES)
 
 
+def _cohort(quick: bool) -> Any:
+    return cohort.measure(60, 5) if quick else cohort.measure()
+
+
 def _growth(quick: bool) -> Any:
     return growth.measure((160,), 1) if quick else growth.measure()
 
@@ -75,6 +81,7 @@ PARTS: dict[str, Part] = {
     "safeguards": _safeguards,
     "fhir": _fhir,
     "cold": _cold,
+    "cohort": _cohort,
     "growth": _growth,
     "preprocessing": _preprocessing,
 }

@@ -184,6 +184,38 @@ def _cold() -> str:
     return _measured("cold", make)
 
 
+def _cohort() -> str:
+    def make(measured: Document) -> str:
+        header = (
+            "way",
+            "wall s",
+            "until the first part",
+            "recordings / s",
+            "at work",
+            "bytes of local",
+        )
+        rows = [
+            (
+                cell["way"],
+                f"{cell['seconds']:.1f}",
+                f"{cell['first_part_seconds']:.1f}",
+                f"{cell['per_second']:.1f}",
+                f"{cell['working_per_second']:.1f}",
+                "yes" if cell["bytes_of_local"] else "no",
+            )
+            for cell in measured["cells"]
+        ]
+        said = (
+            f"{measured['recordings']} recordings of {measured['days']} days, "
+            f"{measured['megabytes']:.0f} MB, "
+            f"{measured['per_file']} to a file. Efficiency of two workers: {measured['efficiency']:.0%} at "
+            f"work, {measured['efficiency_with_start']:.0%} with the start of Ray and of the workers."
+        )
+        return f"{_table(header, rows)}\n\n{said}"
+
+    return _measured("cohort", make)
+
+
 def _growth() -> str:
     def make(cells: list[Document]) -> str:
         tokens = sorted({cell["tokens"] for cell in cells})
@@ -209,6 +241,7 @@ _TABLES = {
     "safeguards": _safeguards,
     "fhir": _fhir,
     "cold": _cold,
+    "cohort": _cohort,
     "growth": _growth,
     "preprocessing": _preprocessing,
 }

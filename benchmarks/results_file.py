@@ -14,7 +14,7 @@ from serving.cores import cores
 __all__ = ["FOLDER", "read", "write"]
 
 FOLDER = Path(__file__).parent / "results"
-_PACKAGES = ("numpy", "torch", "onnxruntime", "openvino", "bentoml", "pandas")
+_PACKAGES = ("numpy", "torch", "onnxruntime", "openvino", "bentoml", "pandas", "pyarrow", "ray")
 
 
 def write(part: str, command: str, measured: Any) -> Path:

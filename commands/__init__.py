@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-__all__ = ["arguments", "encoders", "recordings", "research", "safeguards", "serve", "weights"]
+__all__ = ["arguments", "cohort_run", "encoders", "recordings", "research", "safeguards", "serve", "weights"]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.arguments import Arguments, add_recording, add_wear, command, write
+from commands.arguments import (
+    Arguments,
+    add_numbers,
+    add_recording,
+    add_wear,
+    command,
+    given_hints,
+    options_of,
+    write,
+)
 from commands.encoders import local
 
 if TYPE_CHECKING:
@@ -19,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 MAX_EPOCHS = 20_000_000  # of a file on the command line: seven months of seconds, the longest span of minutes
-THRESHOLDS = ("low", "medium", "high", "automatic")  # postprocessing.sleep_scored.Threshold
-SCORERS = ("oakley-actiware", "cole-kripke-actigraph", "sadeh-actigraph")  # preprocessing.units.SleepScorer
 
 
 def add(commands: Any) -> None:
@@ -35,20 +42,14 @@ def _add_analyze(commands: Any) -> None:
         commands, "analyze", _analyze, "Analyse one recording file (docs/inputs.md lists the formats)."
     )
     add_recording(parser)
-    add_wear(parser)
+    add_numbers(parser)
     parser.add_argument(
-        "--stride-days", type=int, choices=range(1, 8), default=7, help="days from week to week"
-    )
-    parser.add_argument("--scorer", choices=SCORERS, help="sleep/wake scorer (default: by the unit)")
-    _add_sleep(parser)
-    parser.add_argument(
-        "--no-clinical", action="store_true", help="leave out sleep, rhythm and activity: PAT's weeks only"
+        "--sleep-log",
+        type=Path,
+        help="a CSV table with the columns in_bed,out_of_bed, local times or with offset",
     )
     parser.add_argument(
         "--profile", action="store_true", help="add the attention each part of a week receives"
-    )
-    parser.add_argument(
-        "--intervals", action="store_true", help="add bootstrap intervals over nights and days"
     )
     parser.add_argument("--series", action="store_true", help="add the sleep and wear state of each epoch")
     parser.add_argument(
@@ -65,19 +66,6 @@ def _add_analyze(commands: Any) -> None:
         "--weights", help="checkpoint tag in the model store (default: PAT_CHECKPOINT or the demonstration)"
     )
     parser.add_argument("--output", type=Path, help="write the answer here instead of standard output")
-
-
-def _add_sleep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--threshold", choices=THRESHOLDS, default="medium", help="wake threshold of Oakley's scorer"
-    )
-    parser.add_argument("--rescoring", choices=("none", "webster"), default="none", help="of sleep and wake")
-    parser.add_argument("--rest", choices=("hlrb", "tudor-locke"), help="rule for rest periods without a log")
-    parser.add_argument(
-        "--sleep-log",
-        type=Path,
-        help="a CSV table with the columns in_bed,out_of_bed, local times or with offset",
-    )
 
 
 def _add_inspect(commands: Any) -> None:
@@ -152,35 +140,17 @@ def _convert(arguments: Arguments) -> None:
 def _recording(arguments: Arguments) -> Recording:
     from preprocessing.readers import hints_of, read
 
-    return read(arguments.file, hints_of(_given_hints(arguments), MAX_EPOCHS))
-
-
-def _given_hints(arguments: Arguments) -> dict[str, str]:
-    from preprocessing.readers.hints import TEXT_HINTS
-
-    flags = {name: name for name in TEXT_HINTS} | {"format": "input_format"}  # --format is the answer's
-    return {hint: value for hint, flag in flags.items() if (value := getattr(arguments, flag)) is not None}
+    return read(arguments.file, hints_of(given_hints(arguments), MAX_EPOCHS))
 
 
 async def _analysis(recording: Recording, arguments: Arguments) -> Analysis:
-    from pat_runner.account import AnalyzeOptions
     from pat_runner.pipeline import analyze
-    from preprocessing.units import SleepScorer
-    from preprocessing.wear import WearMode
 
     runner, card = local(arguments.weights)
-    scorer = None if arguments.scorer is None else SleepScorer(arguments.scorer)
-    options = AnalyzeOptions(
-        wear=WearMode(arguments.wear),
-        clinical=not arguments.no_clinical,
+    options = replace(
+        options_of(arguments),
         profile=arguments.profile or arguments.format == "html",  # the report draws it
-        scorer=scorer,
-        threshold=arguments.threshold,
-        rescoring=arguments.rescoring,
-        rest=arguments.rest,
         sleep_log=_sleep_log(arguments, recording),
-        stride_days=arguments.stride_days,
-        intervals=arguments.intervals,
         series=arguments.series,
     )
     return await analyze(recording, options, runner, card)

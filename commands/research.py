@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from commands import cohort_run
 from commands.arguments import Arguments, command, write
 
 __all__ = ["add"]
@@ -18,7 +19,13 @@ def add(commands: Any) -> None:
     made.add_argument("files", nargs="+", type=Path, help="documents that `pat analyze` wrote")
     made.add_argument("-o", "--output", type=Path, required=True, help="a new or empty folder")
     made.add_argument("--people", type=Path, help="a CSV table with the columns file,person,age,sex")
-    table = command(commands, "cohort", _cohort, "Print a table over groups of de-identified documents.")
+    table = command(
+        commands,
+        "cohort",
+        _cohort,
+        "Print a table over groups of de-identified documents; `pat cohort run --help`: analyse a cohort.",
+    )
+    cohort_run.add(table)
     table.add_argument("files", nargs="+", type=Path, help="documents that one run of `pat deidentify` wrote")
     table.add_argument("--by", default="", help="groups, beside the unit: sex,age_band,wear_site")
     table.add_argument("--k", type=int, default=11, help="fewest people of a cell (default: 11)")

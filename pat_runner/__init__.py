@@ -7,7 +7,8 @@ runner     standardised weeks in, one outcome per week out
 engines    how a batch is computed
 gate       how far an engine is from float64, and whether it may serve
 hop        the words between the API process and the runner process
+together   several recordings at once, their weeks in one call of the engine
 embed      an array file of weeks through an encoder
 """
 
-__all__ = ["account", "embed", "engines", "gate", "hop", "inspection", "pipeline", "runner"]
+__all__ = ["account", "embed", "engines", "gate", "hop", "inspection", "pipeline", "runner", "together"]

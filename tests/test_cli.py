@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cli
-from commands import arguments, recordings, weights
+from commands import arguments, weights
 from models.golden import PANEL
 from pat_runner.engines import ENGINES, EngineOutput, chosen
 from pat_runner.engines.torch import TorchEngine
@@ -117,9 +117,9 @@ def test_a_fault_of_ours_is_not_dressed_up_as_a_refusal(monkeypatch):
 
 
 def test_the_scorers_offered_are_those_that_exist():
-    assert set(recordings.SCORERS) == set(SleepScorer)
+    assert set(arguments.SCORERS) == set(SleepScorer)
     assert set(arguments.WEAR_MODES) == set(WearMode)
-    assert set(recordings.THRESHOLDS) == set(get_args(Threshold))
+    assert set(arguments.THRESHOLDS) == set(get_args(Threshold))
     assert set(arguments.ENGINES) == set(ENGINES)
 
 

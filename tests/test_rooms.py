@@ -13,6 +13,7 @@ from tests.shared import ROOT
 
 ROOMS = [
     "api",
+    "cohorts",
     "commands",
     "models",
     "pat_runner",
@@ -24,7 +25,7 @@ ROOMS = [
 ]
 FACE_MAY_IMPORT = {
     "service.py": {"api", "models", "pat_runner", "postprocessing", "serving"},
-    "cli.py": {"commands", "models", "pat_runner", "postprocessing", "preprocessing", "serving"},
+    "cli.py": {"cohorts", "commands", "models", "pat_runner", "postprocessing", "preprocessing", "serving"},
 }
 
 

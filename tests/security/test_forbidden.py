@@ -12,7 +12,7 @@ import pytest
 from tests.shared import ROOT
 
 pytestmark = pytest.mark.security
-PRODUCT = ("api", "models", "pat_runner", "postprocessing", "preprocessing", "serving", "training")
+PRODUCT = ("api", "cohorts", "models", "pat_runner", "postprocessing", "preprocessing", "serving", "training")
 FACES = ("service.py", "cli.py")
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
 OF_REQUESTS = {"body", "payload", "content", "request", "headers", "recording", "document", "claims", "token"}
@@ -179,6 +179,7 @@ RULES = {
         ("os.environ['X']", "os.getenv('X')", "from os import environ"),
         {
             "serving/settings.py": "the one reader",
+            "cohorts/on_ray.py": "says to Ray, before it is loaded, to be silent and to stay on this machine",
             "serving/hardening.py": "says to BentoML that it is not to be tracked, before it asks",
             "cli.py": "hands it to Settings and to the service that it becomes",
         },
@@ -191,6 +192,7 @@ RULES = {
         lambda node: names(node, "tempfile"),
         ("import tempfile", "from tempfile import mkdtemp"),
         {
+            "cohorts/on_ray.py": "sockets and logs of Ray, without recordings, removed with it",
             "models/store.py": "weights of an archive, judged before they enter the store",
             "models/download.py": "weights on their way",
             "cli.py": "weights on their way",
