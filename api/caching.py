@@ -30,7 +30,8 @@ from serving.settings import Settings
 
 __all__ = ["Analysed", "CachedRunner", "Caching", "Finished", "analysis_digest", "week_digest"]
 
-_FEW_WEEKS = 4  # digested in less time than a thread takes to start
+_FEW_WEEKS = 4  # digested in less time than a thread takes to start, as are so many epochs
+_FEW_EPOCHS = 50_000
 _ANALYSIS, _EMBEDDING = "analysis", "embedding"
 
 
@@ -71,12 +72,17 @@ class Caching:
         if self.cache is None or not wanted():
             self._past(_ANALYSIS)
             return (await made()).value
-        digests = [await asyncio.to_thread(analysis_digest, what, self.code)]
+        digest = await self._digest(what)
         seconds = self.settings.cache_analysis_seconds
-        asked = Wanted(owner(), _ANALYSIS, what.card.sha256, digests, seconds, Finished)
+        asked = Wanted(owner(), _ANALYSIS, what.card.sha256, [digest], seconds, Finished)
         filled = await self.cache.fill_once(asked, lambda _: _one(made()))
         note(filled.use)
         return filled.values[0]
+
+    async def _digest(self, what: Analysed) -> bytes:
+        if what.recording.epochs <= _FEW_EPOCHS:
+            return analysis_digest(what, self.code)
+        return await asyncio.to_thread(analysis_digest, what, self.code)
 
     def runner(self, runner: RunnerPort, card: ModelCard) -> CachedRunner:
         """Return ``runner`` behind the cache, for one request."""

@@ -1,4 +1,4 @@
-"""Which code made a value: digests of our own sources, so that other code never answers with what was kept."""
+"""Which code makes a value: digests of our own sources; other code never answers with what was kept."""
 
 from __future__ import annotations
 
