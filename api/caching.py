@@ -11,16 +11,11 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import pat_runner
-import postprocessing
-import preprocessing
+from api import code_digest
 from api.cache_use import note, owner, wanted
 from pat_runner import hop
 from pat_runner.account import PIPELINE, AnalyzeOptions, ModelCard
@@ -35,8 +30,8 @@ from serving.settings import Settings
 
 __all__ = ["Analysed", "CachedRunner", "Caching", "Finished", "analysis_digest", "week_digest"]
 
-_FEW_WEEKS = 4  # digested in less time than a thread takes to start
-_SOURCES = (".py", ".c", ".h", ".json", ".toml", ".csv")
+_FEW_WEEKS = 4  # digested in less time than a thread takes to start, as are so many epochs
+_FEW_EPOCHS = 50_000
 _ANALYSIS, _EMBEDDING = "analysis", "embedding"
 
 
@@ -59,7 +54,7 @@ class Caching:
 
     settings: Settings
     cache: SealedCache | None = None
-    code: str = field(default_factory=lambda: _pipeline())
+    code: str = field(default_factory=code_digest.pipeline)
 
     @property
     def degraded(self) -> bool:
@@ -77,12 +72,17 @@ class Caching:
         if self.cache is None or not wanted():
             self._past(_ANALYSIS)
             return (await made()).value
-        digests = [await asyncio.to_thread(analysis_digest, what, self.code)]
+        digest = await self._digest(what)
         seconds = self.settings.cache_analysis_seconds
-        asked = Wanted(owner(), _ANALYSIS, what.card.sha256, digests, seconds, Finished)
+        asked = Wanted(owner(), _ANALYSIS, what.card.sha256, [digest], seconds, Finished)
         filled = await self.cache.fill_once(asked, lambda _: _one(made()))
         note(filled.use)
         return filled.values[0]
+
+    async def _digest(self, what: Analysed) -> bytes:
+        if what.recording.epochs <= _FEW_EPOCHS:
+            return analysis_digest(what, self.code)
+        return await asyncio.to_thread(analysis_digest, what, self.code)
 
     def runner(self, runner: RunnerPort, card: ModelCard) -> CachedRunner:
         """Return ``runner`` behind the cache, for one request."""
@@ -163,7 +163,7 @@ def _outcome(kept: bytes) -> Outcome:
 def week_digest(week: FloatWeeks, want: Want, card: ModelCard) -> bytes:
     """Return the digest of all that decides the embedding of one standardised week (T,)."""
     maker = card.maker
-    said = [maker.sha256, maker.engine, maker.precision, want.profile, week.size, _code("engines")]
+    said = [maker.sha256, maker.engine, maker.precision, want.profile, week.size, code_digest.engines()]
     numbers = np.ascontiguousarray(week, dtype="<f4")
     return hashlib.sha256(json.dumps(said).encode() + b"\n" + numbers.tobytes()).digest()
 
@@ -187,19 +187,3 @@ def _told(value: Any) -> bytes:
     if isinstance(value, np.ndarray):
         return f"{value.dtype.str} {value.shape} ".encode() + np.ascontiguousarray(value).tobytes()
     return repr(sorted(map(str, value)) if isinstance(value, frozenset) else value).encode()
-
-
-def _pipeline() -> str:
-    return _code("pipeline")
-
-
-@cache
-def _code(part: str) -> str:
-    """Return the digest of the code that makes the values of a part: the pipeline, or the engines alone."""
-    engines = Path(pat_runner.__path__[0]) / "engines"
-    rooms = [Path(room.__path__[0]) for room in (preprocessing, postprocessing, pat_runner)]
-    digest = hashlib.sha256(f"{version('numpy')} {version('scipy')}".encode())
-    for folder in [engines] if part == "engines" else rooms:
-        for path in sorted(found for found in folder.rglob("*") if found.suffix in _SOURCES):
-            digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()

@@ -2,7 +2,7 @@
 
     python -m benchmarks [--quick] [PART ...]
 
-Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, fhir, cold,
+Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, fhir, cache, cold,
 cohort (with the extra ``cohort``), growth, preprocessing; all of them without a name. ``--quick`` takes a
 corner of each and writes nothing.
 """
@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks import (
+    cache,
     cohort,
     cold,
     encoder,
@@ -51,6 +52,10 @@ def _fhir(quick: bool) -> Any:
     return fhir.measure(20) if quick else fhir.measure()
 
 
+def _cache(quick: bool) -> Any:
+    return cache.measure(10) if quick else cache.measure()
+
+
 def _cold(quick: bool) -> Any:
     return cold.measure(1 if quick else cold.TIMES)
 
@@ -80,6 +85,7 @@ PARTS: dict[str, Part] = {
     "service": _service,
     "safeguards": _safeguards,
     "fhir": _fhir,
+    "cache": _cache,
     "cold": _cold,
     "cohort": _cohort,
     "growth": _growth,

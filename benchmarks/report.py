@@ -167,6 +167,37 @@ def _fhir() -> str:
     return _measured("fhir", make)
 
 
+def _cache() -> str:
+    def make(measured: Document) -> str:
+        ways = ("without", "memory, miss", "memory, hit", "Redis, miss", "Redis, hit")
+        rows = [
+            (cell["door"], *(f"{cell['median_ms'][way]:.1f}" for way in ways)) for cell in measured["doors"]
+        ]
+        mix = measured["mix"]
+        mixed = [
+            (
+                name,
+                f"{mix[name]['hit_rate']:.0%}",
+                f"{mix[name]['median_ms']:.1f}",
+                f"{mix['none']['seconds'] / mix[name]['seconds']:.1f}",
+            )
+            for name in ("none", "memory", "Redis")
+        ]
+        equal = [
+            (cell["cache"], str(cell["requests"]), str(cell["workers"]), f"{cell['computed']:.0f}")
+            for cell in measured["equal"]
+        ]
+        return "\n\n".join(
+            (
+                _table(("door, median ms", *ways), rows),
+                _table(("mix, cache", "hits", "median ms", "times faster in all"), mixed),
+                _table(("equal requests at a time, cache", "requests", "API workers", "computed"), equal),
+            )
+        )
+
+    return _measured("cache", make)
+
+
 def _cold() -> str:
     def make(measured: Document) -> str:
         rows = [
@@ -240,6 +271,7 @@ _TABLES = {
     **{part: partial(_service, part) for part in ("service", "service_avx2")},
     "safeguards": _safeguards,
     "fhir": _fhir,
+    "cache": _cache,
     "cold": _cold,
     "cohort": _cohort,
     "growth": _growth,

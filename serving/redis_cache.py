@@ -24,6 +24,7 @@ PREFIX = "pat:cache:"
 _CONNECTIONS, _STEP = 16, 1_000
 _CONNECT_SECONDS, _ANSWER_SECONDS, _MOST_SECONDS = 0.1, 0.15, 0.2  # of one call, waiting included
 _DROP_SECONDS = 2.0
+_FAILURES, _PAUSE_SECONDS = 3, 5.0
 _LARGEST_BYTES = 4_000_000  # of one value
 T = TypeVar("T")
 log = logging.getLogger("pat.cache")
@@ -46,7 +47,7 @@ class RedisCache:
     """A Cache (serving/cache.py) on one Redis, for one event loop. Connections are made when needed."""
 
     def __init__(self, address: RedisAddress, breaker: Breaker | None = None) -> None:
-        self._address, self._breaker = address, breaker or Breaker()
+        self._address, self._breaker = address, breaker or Breaker(_FAILURES, _PAUSE_SECONDS)
         self._redis = _client(address)
         self._lost = self._refuses = False
 
@@ -112,12 +113,17 @@ class RedisCache:
             with self._breaker.call():
                 async with asyncio.timeout(_MOST_SECONDS):
                     said = await answer
-        except (RedisError, OSError) as error:
-            self._tell(error)
-            raise CacheUnavailable("the cache does not answer") from error
         except BreakerOpen as error:
             answer.close()  # type: ignore[attr-defined]  # a coroutine that nobody awaits says so
             raise CacheUnavailable("the cache did not answer a moment ago") from error
+        except (
+            RedisError,
+            OSError,
+            RuntimeError,
+        ) as error:  # uvloop's, where the server closed the connection
+            self._tell(error)
+            await self._redis.connection_pool.disconnect(inuse_connections=False)  # they are as old
+            raise CacheUnavailable("the cache does not answer") from error
         if self._lost:
             self._lost = False
             log.info("the cache answers again")

@@ -187,6 +187,7 @@ def test_100_equal_orders_of_weeks_at_once_are_computed_once(served, client):
     assert counted(client, "pat_batch_weeks_sum") - before == 4
 
 
+@pytest.mark.slow
 def test_without_a_cache_everything_is_computed_and_says_so(home, week, client):
     with serve(home, {"PAT_CACHE_BYTES": "0"}) as running, running.client() as bare:
         request = {"json": own_week(week, 850)}
