@@ -28,7 +28,7 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions, chosen
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-from serving import edges, hardening, health_data, logs, protocol, scrape, spans, tls
+from serving import collector, edges, hardening, health_data, logs, protocol, scrape, spans, tls
 from serving.cores import cores
 from serving.entrance import Entrance, EntranceRules
 from serving.keys import MasterKeys, Unreadable
@@ -105,6 +105,7 @@ class PatRunner:
             self._runner = _proven(checkpoint)
             maker = self._runner.maker
             log.info("runner ready with %s on %s, %s", tag, maker.engine, maker.precision)
+            collector.settle()
         except (CheckpointError, EngineError, GoldenMismatch) as error:
             log.error("runner not ready: %s", error)  # noqa: TRY400  # the cause names a file or tensor, a trace adds nothing
 
@@ -175,6 +176,7 @@ class PatService:
         self._background: Any = None
         self._end_metrics = scrape.listen(SETTINGS.metrics_address)
         self._safeguarded()
+        collector.settle()
 
     def __is_ready__(self) -> bool:
         """Whether this process knows the pinned weights, can record and reach its store.

@@ -126,9 +126,9 @@ class _Bodies:
         if self._held and declared.isdigit() and self._held + int(declared[:20]) > self._most:
             raise Overloaded
 
-    def hold(self, size: int) -> None:
-        """Count ``size`` more; raises Overloaded beyond the most, unless there is nothing else."""
-        if self._held and self._held + size > self._most:
+    def hold(self, size: int, own: int) -> None:
+        """Count ``size`` more beside ``own``; raises Overloaded if there are others, and too many with it."""
+        if self._held > own and self._held + size > self._most:
             raise Overloaded
         self._held += size
 
@@ -189,7 +189,7 @@ class _Visit:
 
     def _hold(self, size: int) -> None:
         try:
-            self._bodies.hold(size)
+            self._bodies.hold(size, self._size)
         except Overloaded as error:
             self.refused = error
             raise
@@ -226,12 +226,17 @@ class _Visit:
         if self.left or self.refused:  # an application may make an answer of either
             return
         self._answered = True
+        self._done()  # what is left is to record and send it
         await self._send(message)
 
-    def _end(self) -> None:
+    def _done(self) -> None:
         if self._begun:
+            self._begun = False
             self._visitor.turns.give_back()
             self._told.under_way(-1)
+
+    def _end(self) -> None:
+        self._done()
         self._bodies.let_go(self._size)
         if self._look is not None:
             self._look.cancel()

@@ -122,7 +122,7 @@ class Turns:
 
     def _has_room(self, own: int, now: float) -> bool:
         if self._count >= self._limits.waiting:
-            return own + 1 < max(map(len, self._queues.values()))
+            return own + 1 < max(map(len, self._queues.values()), default=0)
         return self._count < self._limits.standing or own == 0 or not self._is_standing(now)
 
     def _is_standing(self, now: float) -> bool:
