@@ -2,7 +2,7 @@
 
     python -m benchmarks [--quick] [PART ...]
 
-Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, fhir, cold,
+Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, fhir, cold, load,
 growth, preprocessing; all of them without a name. ``--quick`` takes a corner of each and writes nothing.
 """
 
@@ -21,6 +21,7 @@ from benchmarks import (
     fhir,
     growth,
     metrics,
+    overload,
     report,
     resampling,
     results_file,
@@ -53,6 +54,11 @@ def _cold(quick: bool) -> Any:
     return cold.measure(1 if quick else cold.TIMES)
 
 
+def _load(quick: bool) -> Any:
+    small = overload.LoadStudy(alone=20, together=20, seconds=7.0, requests=200)
+    return overload.measure(small if quick else overload.LoadStudy())
+
+
 def _growth(quick: bool) -> Any:
     return growth.measure((160,), 1) if quick else growth.measure()
 
@@ -75,6 +81,7 @@ PARTS: dict[str, Part] = {
     "safeguards": _safeguards,
     "fhir": _fhir,
     "cold": _cold,
+    "load": _load,
     "growth": _growth,
     "preprocessing": _preprocessing,
 }
