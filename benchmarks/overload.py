@@ -135,14 +135,12 @@ def _after(driven: Driven, seconds: float) -> dict[str, Any]:
     }
 
 
-def simulated(
-    due: Sequence[float], service: Sequence[float], servers: int, seed: int = 0
-) -> dict[str, float]:
-    """Return what requests ``due`` then take, in milliseconds, at ``servers`` that take ``service`` seconds each.
+def simulated(due: Sequence[float], service: Sequence[float], servers: int) -> dict[str, float]:
+    """Return the milliseconds that requests ``due`` then take, first come, first served.
 
-    First come, first served; each takes one of the measured times, drawn at random.
+    Each keeps one of ``servers`` for one of the ``service`` times, in seconds, drawn at random.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     free = [0.0] * servers
     waits = []
     for at, takes in zip(due, random.choice(np.asarray(service), len(due)), strict=True):
