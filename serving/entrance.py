@@ -8,6 +8,7 @@ begun, and what was begun is ended, unless something lasting comes of it.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable
@@ -20,11 +21,20 @@ from serving.admission import Overloaded, TooLate, deadline
 from serving.limits import WHOLE
 from serving.turns import Turns
 
-__all__ = ["Entrance", "EntranceRules", "Lane", "Told"]
+__all__ = ["Entrance", "EntranceRules", "Lane", "Told", "caller_left"]
 
 _LOOK_SECONDS = 0.02  # what is answered sooner is not watched: hardly anybody leaves so soon
 _WAIT = re.compile(rb"(?:^|[,;\s])wait\s*=\s*(\d{1,6})(?:$|[,;\s])", re.IGNORECASE)  # of RFC 7240
 _LEFT_STATUS = 499  # as nginx counts callers who left, whom no answer reaches
+_LEFT_BODY = json.dumps(
+    {
+        "type": "urn:pat-service:problem:caller_left",
+        "title": "Client Closed Request",
+        "status": _LEFT_STATUS,
+        "code": "caller_left",
+        "detail": "the caller left before the answer",
+    }
+).encode()
 _GONE: Message = {"type": "http.disconnect"}
 Refusal = Overloaded | TooLate
 
@@ -95,7 +105,7 @@ class Entrance:
         """Return what is answered in the place of the application, if anything."""
         if visit.left:
             self._rules.told().abandoned()
-            return _left
+            return caller_left
         if visit.refused is None:
             return None
         self._rules.told().refused(visit.refused.reason)
@@ -108,11 +118,11 @@ def _patience(prefer: bytes, most: float) -> float:
     return most if said is None else min(most, float(said[1]))
 
 
-async def _left(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # ASGI
+async def caller_left(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # ASGI
     """End what nobody waits for, so that logs, counts and records have it."""
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"0")]
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(_LEFT_BODY))]
     await send({"type": "http.response.start", "status": _LEFT_STATUS, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": _LEFT_BODY})
 
 
 class _Bodies:
