@@ -87,12 +87,12 @@ class Entrance:
             await self._app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
-        until = time.monotonic() + _patience(headers.get(b"prefer", b""), self._rules.seconds)
+        patience = _patience(headers.get(b"prefer", b""), self._rules.seconds)
         lasting = lane.lasting or b"idempotency-key" in headers  # who has a key comes back for the answer
-        visitor = _Visitor(lane.turns, self._rules.who(), until, lasting)
+        visitor = _Visitor(lane.turns, self._rules.who(), patience, lasting)
         visit = _Visit(visitor, self._bodies, self._rules.told(), receive)
         try:
-            lane.turns.check(visitor.who, until)
+            lane.turns.check(visitor.who, visitor.until())
             self._bodies.check(headers.get(b"content-length", b""))
         except (Overloaded, TooLate) as error:
             visit.refused = error
@@ -151,8 +151,12 @@ class _Bodies:
 class _Visitor:
     turns: Turns
     who: str
-    until: float
+    patience: float
     lasting: bool
+
+    def until(self) -> float:
+        """Return when their patience ends, if they begin to wait now."""
+        return time.monotonic() + self.patience
 
 
 class _Visit:
@@ -171,7 +175,7 @@ class _Visit:
     async def run(self, app: ASGIApp, scope: Scope, send: Send) -> None:
         """Let ``app`` answer, unless it is refused meanwhile or the caller leaves."""
         self._task, self._send = asyncio.current_task(), send
-        token = deadline.set(self._visitor.until)
+        token = deadline.set(None)
         try:
             await app({**scope, WHOLE: self._begin}, self._received, self._sent)
         except asyncio.CancelledError:
@@ -211,8 +215,10 @@ class _Visit:
             self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._begin_to_watch)
         else:
             self._begin_to_watch()
+        until = self._visitor.until()
+        deadline.set(until)
         try:
-            await self._visitor.turns.take(self._visitor.who, self._visitor.until)
+            await self._visitor.turns.take(self._visitor.who, until)
         except (Overloaded, TooLate) as error:
             self.refused = error
             raise

@@ -87,11 +87,11 @@ async def test_what_has_no_turn_within_its_time_is_dropped_and_holds_nothing():
     await turns.take("a", soon())
 
 
-async def test_what_is_late_already_is_not_begun():
+async def test_who_need_not_wait_is_never_late():
     turns = Turns(TurnLimits(1))
+    await turns.take("a", time.monotonic())
     with pytest.raises(TooLate):
-        await turns.take("a", time.monotonic() - 1)
-    assert turns.under_way == 0
+        await turns.take("a", time.monotonic())
 
 
 async def test_who_leaves_the_queue_is_passed_over():
@@ -150,6 +150,20 @@ async def test_a_queue_stands_no_longer_once_few_are_refused():
     for _ in range(100):
         await turns.take("a", soon())
         turns.give_back()
+    await turns.take("a", soon())
+    await turns.take("a", soon())
+    burst = await queued(turns, *["a"] * 20)
+    assert (await ended(burst), turns.waiting) == ([], 20)
+    for task in burst:
+        task.cancel()
+
+
+async def test_a_queue_stands_no_longer_once_nothing_was_under_way_for_a_while():
+    turns, tasks = await standing(TurnLimits(2, stands_seconds=0.02))
+    for _ in range(4 + 2):
+        turns.give_back()
+    await asyncio.gather(*tasks)
+    await asyncio.sleep(0.03)
     await turns.take("a", soon())
     await turns.take("a", soon())
     burst = await queued(turns, *["a"] * 20)
