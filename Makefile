@@ -6,7 +6,7 @@ export BENTOML_HOME ?= $(CURDIR)/.bentoml
 export BENTOML_DO_NOT_TRACK := True
 WEIGHTS := models/weights/pat-s-demo
 
-.PHONY: setup weights demo serve test test-slow bench bench-peers fuzz check sbom audit-dependencies validate dictionary format build image image-test image-sbom pretrain examples clean
+.PHONY: setup weights demo serve test test-slow bench load bench-peers fuzz check sbom audit-dependencies validate dictionary format build image image-test image-sbom pretrain examples clean
 
 setup: $(VENV)/.installed ## make ./.venv with `pat` in it
 
@@ -34,6 +34,10 @@ test-slow: setup ## the slow suites
 bench: setup ## measure speed and memory; results, tables and plots (about an hour; BENCH="encoder1 --quick" for a part)
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -c constraints-dev.txt -e '.[bench,cohort]'
 	$(BIN)/python -m benchmarks $(BENCH)
+
+load: setup ## the service below, at and beyond its capacity; results, table and plot (three minutes)
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -c constraints-dev.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks load
 
 bench-peers: setup ## what users could pick instead, each in an environment of its own, for `make bench`
 	$(BIN)/python -m benchmarks.peers

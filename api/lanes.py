@@ -25,7 +25,7 @@ _RECORDINGS = frozenset(
 )
 _PULLED = frozenset({"/v1/subjects:analyze"})  # mostly another service's work, and written back there
 _LARGE_WEEKS = 8 * 10_080 * 4  # bytes: eight weeks of float32
-_LARGE_RECORDING = 2_000_000
+_LARGE_RECORDING = 500_000
 
 
 class Lanes:

@@ -2,7 +2,7 @@
 
     python -m benchmarks [--quick] [PART ...]
 
-Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, fhir, cache, cold,
+Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, fhir, cache, cold, load,
 cohort (with the extra ``cohort``), growth, preprocessing; all of them without a name. ``--quick`` takes a
 corner of each and writes nothing.
 """
@@ -24,6 +24,7 @@ from benchmarks import (
     fhir,
     growth,
     metrics,
+    overload,
     report,
     resampling,
     results_file,
@@ -64,6 +65,11 @@ def _cohort(quick: bool) -> Any:
     return cohort.measure(60, 5) if quick else cohort.measure()
 
 
+def _load(quick: bool) -> Any:
+    small = overload.LoadStudy(alone=20, together=20, seconds=7.0, requests=200)
+    return overload.measure(small if quick else overload.LoadStudy())
+
+
 def _growth(quick: bool) -> Any:
     return growth.measure((160,), 1) if quick else growth.measure()
 
@@ -87,6 +93,7 @@ PARTS: dict[str, Part] = {
     "fhir": _fhir,
     "cache": _cache,
     "cold": _cold,
+    "load": _load,
     "cohort": _cohort,
     "growth": _growth,
     "preprocessing": _preprocessing,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
@@ -43,6 +44,7 @@ __all__ = [
     "weeks",
 ]
 
+_NICE = -10
 LOST = 0  # the status of a request that got no answer
 PATIENCE_SECONDS = 120
 _ROOT = Path(__file__).parents[1]
@@ -85,18 +87,24 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class Together:
-    """``count`` requests, ``at_once`` under way at a time: the next is sent when one is answered."""
+    """``count`` requests, ``at_once`` under way at a time: the next is sent when one is answered.
+
+    Before each there is a pause of ``pause`` seconds on average, of random length.
+    """
 
     url: str
     asks: Sequence[Ask]
     at_once: int
     count: int
     seed: int = 0
+    pause: float = 0.0
 
-    def drawn(self) -> list[int]:
-        """Return which request follows which: every one of ``asks`` equally often, in random order."""
-        each = np.arange(self.count) % len(self.asks)
-        return [int(one) for one in np.random.default_rng(self.seed).permutation(each)]
+    def drawn(self) -> list[tuple[float, int]]:
+        """Return the pause before each request, and which it is: all of ``asks`` equally often, shuffled."""
+        random = np.random.default_rng(self.seed)
+        which = random.permutation(np.arange(self.count) % len(self.asks))
+        pauses = random.exponential(self.pause, self.count) if self.pause else np.zeros(self.count)
+        return [(float(pause), int(one)) for pause, one in zip(pauses, which, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -239,6 +247,8 @@ def drive(plan: Arrivals | Together) -> Driven:
 
 
 def _driven(plan: Arrivals | Together) -> Driven:
+    with contextlib.suppress(PermissionError):  # what sends must not wait for what answers
+        os.nice(_NICE)
     work = _arriving(plan) if isinstance(plan, Arrivals) else _together(plan)
     cpu = time.process_time()
     sent, seconds = _run(work)
@@ -276,7 +286,8 @@ async def _together(plan: Together) -> tuple[list[Sent], float]:
 
         async def one_after_another() -> None:
             while left:
-                which = left.pop()
+                pause, which = left.pop()
+                await asyncio.sleep(pause)
                 sent.append(
                     await _once(session, plan.asks, which, _Clock(start, time.perf_counter() - start))
                 )

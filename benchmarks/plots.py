@@ -23,6 +23,8 @@ def draw(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     if encoder := results_file.read("encoder1"):
         _encoder(encoder["measured"], folder / "encoder.svg")
+    if load := results_file.read("load"):
+        _load(load["measured"], folder / "load.svg")
     if growth := results_file.read("growth"):
         _growth(growth["measured"], folder / "growth.svg")
 
@@ -43,6 +45,30 @@ def _encoder(cells: list[dict[str, Any]], path: Path) -> None:
             panel.axvline(sorted(floors)[len(floors) // 2], color="black", linewidth=1, linestyle=":")
         panel.set_title(size)
         panel.set_xlabel("CPU ms per week; dotted: floor")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def _load(measured: dict[str, Any], path: Path) -> None:
+    """Latency of what was answered by load: a line from the median to 99 of 100; simulated in grey."""
+    import matplotlib.pyplot as plt
+
+    twice = measured["arrivals"][-1]["after"]
+    rows = [("one caller", measured["alone"]["latency_ms"], None)]
+    rows += [
+        (f"{one['share']:.0%}", one["latency_ms"], one["simulated_ms"]) for one in measured["arrivals"][:-1]
+    ]
+    rows += [("200%, admitted", twice["admitted_ms"], None), ("200%, refused", twice["refused_ms"], None)]
+    figure, panel = plt.subplots(figsize=(6, 2.8))
+    for place, (_, found, expected) in enumerate(rows):
+        for shift, values, colour in ((0.0, found, OURS), (0.25, expected, OTHERS)):
+            if values:
+                ends = [values["p50"], values["p99"]]
+                panel.plot(ends, [place + shift] * 2, marker="o", color=colour)
+    panel.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    panel.invert_yaxis()
+    panel.set(xscale="log", xlabel="ms from when it was due: median and 99 of 100; grey: simulated")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)

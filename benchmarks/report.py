@@ -247,6 +247,56 @@ def _cohort() -> str:
     return _measured("cohort", make)
 
 
+def _load() -> str:
+    def make(measured: Document) -> str:
+        arrivals = measured["arrivals"]
+        header = ("load", "arrivals / s", "answered / s", "refused", "p50 ms", "p99 ms", "simulated p50, p99")
+        rows = [
+            ("one caller, with pauses", "", *_load_row(measured["alone"]), ""),
+            *(
+                (f"{one['share']:.0%} of capacity", f"{one['rate']:.1f}", *_load_row(one), _simulated(one))
+                for one in arrivals
+            ),
+        ]
+        checks = [
+            (one["target"], f"{one['found']:.2f}", f"{one['most']:g}", "yes" if one["held"] else "**no**")
+            for one in measured["targets"]
+        ]
+        targets = _table(("target", "found", "at most", "held"), checks)
+        return f"{_load_said(measured)}\n\n{_table(header, rows)}\n\n{targets}"
+
+    return _measured("load", make)
+
+
+def _load_row(one: Document) -> tuple[str, ...]:
+    latency = one["latency_ms"]
+    refused = str(one["statuses"].get("503", 0))
+    return f"{one['answered_per_second']:.1f}", refused, f"{latency['p50']:.1f}", f"{latency['p99']:.1f}"
+
+
+def _simulated(one: Document) -> str:
+    found = one.get("simulated_ms")
+    return f"{found['p50']:.1f}, {found['p99']:.1f}" if found else ""
+
+
+def _load_said(measured: Document) -> str:
+    arrivals, memory = measured["arrivals"], measured["memory"]
+    after, sizes = arrivals[-1]["after"], memory["rss_mb"]
+    cores = max(one["generator_cores"] for one in arrivals)
+    late = max(one["generator_late_p99_ms"] for one in arrivals)
+    return (
+        f"Asked: {measured['asked']}; seed {measured['seed']}; {measured['at_once']} at once; capacity "
+        f"{measured['capacity_per_second']:.1f} a second. The generator took {cores:.2f} of a core at most "
+        f"and sent 99 of 100 within {late:.1f} ms of when they were due. At 200 %, from second "
+        f"{after['seconds']:g} on: {after['admitted']} admitted (p99 {after['admitted_ms']['p99']:.1f} ms), "
+        f"{after['refused']} refused (p99 {after['refused_ms']['p99']:.1f} ms); before, while the queue was "
+        f"taken for a burst, p99 {after['before_admitted_p99_ms']:.0f} ms. With `PAT_TIMEOUT_SECONDS=5` all "
+        f"processes together held {sizes[0]:.0f} MB after a tenth of {memory['requests']} small requests and "
+        f"{sizes[-1]:.0f} MB at the end; over the second half the slope was "
+        f"{memory['late_slope_mb_per_10000']:+.1f} MB in 10,000."
+    )
+
+
 def _growth() -> str:
     def make(cells: list[Document]) -> str:
         tokens = sorted({cell["tokens"] for cell in cells})
@@ -274,6 +324,7 @@ _TABLES = {
     "cache": _cache,
     "cold": _cold,
     "cohort": _cohort,
+    "load": _load,
     "growth": _growth,
     "preprocessing": _preprocessing,
 }

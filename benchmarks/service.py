@@ -137,7 +137,8 @@ def _ours(folder: Path, scratch: Path) -> Iterator[list[Door]]:
     pat = [str(Path(sys.executable).with_name("pat")), "weights", "import", str(folder)]
     env = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", "PATH": "/usr/bin:/bin"}
     stored = subprocess.run(pat, env=env, check=True, capture_output=True, text=True)
-    with bento(home, {"PAT_CHECKPOINT": stored.stdout.split()[0]}) as server:
+    settings = {"PAT_CHECKPOINT": stored.stdout.split()[0], "PAT_MAX_REQUESTS": "16"}  # nobody is to wait
+    with bento(home, settings) as server:
         week = json.loads(Path("examples/week.json").read_text())
         without = json.dumps({**week, "options": {"clinical": False}}).encode()
         yield [

@@ -10,7 +10,9 @@ tls        the certificate, the ciphers, and whether clients need one
 start      `pat serve`
 hardening  no core dumps
 spans      what of a span may leave
-admission  how many weeks may wait for the runner before the door says 503
+entrance   who is let in before a body is read, and what becomes of callers who leave (ASGI middleware)
+turns      whose turn it is, among those who wait; admission, what is refused instead
+collector  no search for garbage where there is none
 telemetry  batch size, wait and queue for Prometheus
 logs       one JSON line per event, never a health value
 auth       who asks: each token verified by who is responsible for its issuer; firebase_tokens, system_tokens
@@ -42,9 +44,11 @@ __all__ = [
     "breaker",
     "care",
     "codes",
+    "collector",
     "cores",
     "courier",
     "edges",
+    "entrance",
     "fhir_push",
     "firebase_tokens",
     "hardening",
@@ -77,5 +81,6 @@ __all__ = [
     "system_tokens",
     "telemetry",
     "tls",
+    "turns",
     "web_address",
 ]

@@ -8,6 +8,7 @@ begun, and what was begun is ended, unless something lasting comes of it.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable
@@ -20,11 +21,20 @@ from serving.admission import Overloaded, TooLate, deadline
 from serving.limits import WHOLE
 from serving.turns import Turns
 
-__all__ = ["Entrance", "EntranceRules", "Lane", "Told"]
+__all__ = ["Entrance", "EntranceRules", "Lane", "Told", "caller_left"]
 
 _LOOK_SECONDS = 0.02  # what is answered sooner is not watched: hardly anybody leaves so soon
 _WAIT = re.compile(rb"(?:^|[,;\s])wait\s*=\s*(\d{1,6})(?:$|[,;\s])", re.IGNORECASE)  # of RFC 7240
 _LEFT_STATUS = 499  # as nginx counts callers who left, whom no answer reaches
+_LEFT_BODY = json.dumps(
+    {
+        "type": "urn:pat-service:problem:caller_left",
+        "title": "Client Closed Request",
+        "status": _LEFT_STATUS,
+        "code": "caller_left",
+        "detail": "the caller left before the answer",
+    }
+).encode()
 _GONE: Message = {"type": "http.disconnect"}
 Refusal = Overloaded | TooLate
 
@@ -77,12 +87,12 @@ class Entrance:
             await self._app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
-        until = time.monotonic() + _patience(headers.get(b"prefer", b""), self._rules.seconds)
+        patience = _patience(headers.get(b"prefer", b""), self._rules.seconds)
         lasting = lane.lasting or b"idempotency-key" in headers  # who has a key comes back for the answer
-        visitor = _Visitor(lane.turns, self._rules.who(), until, lasting)
+        visitor = _Visitor(lane.turns, self._rules.who(), patience, lasting)
         visit = _Visit(visitor, self._bodies, self._rules.told(), receive)
         try:
-            lane.turns.check(visitor.who, until)
+            lane.turns.check(visitor.who, visitor.until())
             self._bodies.check(headers.get(b"content-length", b""))
         except (Overloaded, TooLate) as error:
             visit.refused = error
@@ -95,7 +105,7 @@ class Entrance:
         """Return what is answered in the place of the application, if anything."""
         if visit.left:
             self._rules.told().abandoned()
-            return _left
+            return caller_left
         if visit.refused is None:
             return None
         self._rules.told().refused(visit.refused.reason)
@@ -108,11 +118,11 @@ def _patience(prefer: bytes, most: float) -> float:
     return most if said is None else min(most, float(said[1]))
 
 
-async def _left(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # ASGI
+async def caller_left(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # ASGI
     """End what nobody waits for, so that logs, counts and records have it."""
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"0")]
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(_LEFT_BODY))]
     await send({"type": "http.response.start", "status": _LEFT_STATUS, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": _LEFT_BODY})
 
 
 class _Bodies:
@@ -126,9 +136,9 @@ class _Bodies:
         if self._held and declared.isdigit() and self._held + int(declared[:20]) > self._most:
             raise Overloaded
 
-    def hold(self, size: int) -> None:
-        """Count ``size`` more; raises Overloaded beyond the most, unless there is nothing else."""
-        if self._held and self._held + size > self._most:
+    def hold(self, size: int, own: int) -> None:
+        """Count ``size`` more beside ``own``; raises Overloaded if there are others, and too many with it."""
+        if self._held > own and self._held + size > self._most:
             raise Overloaded
         self._held += size
 
@@ -141,8 +151,12 @@ class _Bodies:
 class _Visitor:
     turns: Turns
     who: str
-    until: float
+    patience: float
     lasting: bool
+
+    def until(self) -> float:
+        """Return when their patience ends, if they begin to wait now."""
+        return time.monotonic() + self.patience
 
 
 class _Visit:
@@ -161,7 +175,7 @@ class _Visit:
     async def run(self, app: ASGIApp, scope: Scope, send: Send) -> None:
         """Let ``app`` answer, unless it is refused meanwhile or the caller leaves."""
         self._task, self._send = asyncio.current_task(), send
-        token = deadline.set(self._visitor.until)
+        token = deadline.set(None)
         try:
             await app({**scope, WHOLE: self._begin}, self._received, self._sent)
         except asyncio.CancelledError:
@@ -189,7 +203,7 @@ class _Visit:
 
     def _hold(self, size: int) -> None:
         try:
-            self._bodies.hold(size)
+            self._bodies.hold(size, self._size)
         except Overloaded as error:
             self.refused = error
             raise
@@ -201,8 +215,10 @@ class _Visit:
             self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._begin_to_watch)
         else:
             self._begin_to_watch()
+        until = self._visitor.until()
+        deadline.set(until)
         try:
-            await self._visitor.turns.take(self._visitor.who, self._visitor.until)
+            await self._visitor.turns.take(self._visitor.who, until)
         except (Overloaded, TooLate) as error:
             self.refused = error
             raise
@@ -226,12 +242,17 @@ class _Visit:
         if self.left or self.refused:  # an application may make an answer of either
             return
         self._answered = True
+        self._done()  # what is left is to record and send it
         await self._send(message)
 
-    def _end(self) -> None:
+    def _done(self) -> None:
         if self._begun:
+            self._begun = False
             self._visitor.turns.give_back()
             self._told.under_way(-1)
+
+    def _end(self) -> None:
+        self._done()
         self._bodies.let_go(self._size)
         if self._look is not None:
             self._look.cancel()

@@ -74,7 +74,7 @@ class Settings:
     max_batch_size: int = field(default_factory=lambda: max(8, 2 * cores()))
     max_latency_ms: int = 30_000  # BentoML sheds what it expects to be slower; it does not wait this long
     max_waiting_weeks: int = 256  # weeks admitted to the runner at a time, per API worker
-    max_requests: int = field(default_factory=lambda: max(2, cores()))  # under way, per API worker
+    max_requests: int = field(default_factory=lambda: max(1, cores() - 1))  # under way, per API worker
     waiting_bytes: int = 128_000_000  # of bodies in memory at a time, per API worker
     deadline_seconds: int = 10  # within which a request must begin
     timeout_seconds: int = 60
@@ -139,7 +139,7 @@ class Settings:
         environ = os.environ if environ is None else environ
         given = _parse(environ, get_type_hints(cls))
         runners = max(1, given.get("runner_workers", cls.runner_workers))
-        share = max(2, cores() // max(1, given.get("api_workers", cls.api_workers)))
+        share = max(1, (cores() - 1) // max(1, given.get("api_workers", cls.api_workers)))
         settings = cls(**{"runner_threads": max(1, cores() // runners), "max_requests": share, **given})
         settings.check(environ)
         return settings

@@ -55,6 +55,7 @@ class Turns:
         self._count = 0
         self._stands, self._refused = False, 0.0
         self._gap, self._ended = 0.0, 0.0  # seconds between ends while somebody waits; the last one's time
+        self._idle = 0.0  # since when, if nothing is under way
 
     @property
     def under_way(self) -> int:
@@ -105,6 +106,7 @@ class Turns:
         else:
             self._ended = 0.0
         self._go_on()
+        self._idle = now
 
     def seconds(self) -> int:
         """Return in how many seconds there is room, as ends follow each other: one at least."""
@@ -113,8 +115,8 @@ class Turns:
     def _check(self, who: str, until: float) -> None:
         now = time.monotonic()
         if self.is_free:
-            if now > until:
-                raise TooLate(1)
+            if not self._under_way and now - self._idle > self._limits.stands_seconds:
+                self._stands, self._refused = False, 0.0
         elif not self._has_room(len(self._queues.get(who, ())), now):
             raise Overloaded(self.seconds())
         elif now + self._expected(who) > until:
@@ -122,7 +124,7 @@ class Turns:
 
     def _has_room(self, own: int, now: float) -> bool:
         if self._count >= self._limits.waiting:
-            return own + 1 < max(map(len, self._queues.values()))
+            return own + 1 < max(map(len, self._queues.values()), default=0)
         return self._count < self._limits.standing or own == 0 or not self._is_standing(now)
 
     def _is_standing(self, now: float) -> bool:

@@ -16,7 +16,7 @@ from serving.policy import CONFIRMED, POLICY, NotThere, Relation, Verb
 from serving.rates import CountUnavailable, Rates
 from serving.routes import new_id
 from serving.store import StoreUnavailable
-from serving.telemetry import SafeguardTelemetry
+from serving.telemetry import AdmissionTelemetry, SafeguardTelemetry
 from tests.e2e.guarded import NOBODY_S
 
 SECRET = "an embedding"
@@ -373,7 +373,8 @@ async def test_of_an_address_that_is_none_nothing_is_recorded(app, trail, client
 
 
 async def test_a_tenant_that_asks_too_often_is_refused_whoever_asks(app, trail):
-    at = Safeguards(Identity(), trail, Subjects(), rates=Rates({"address": 99, "caller": 99, "tenant": 2}))
+    rates, counts = Rates({"address": 99, "caller": 99, "tenant": 2}), CollectorRegistry()
+    at = Safeguards(Identity(), trail, Subjects(), rates=rates, admission=AdmissionTelemetry(counts))
     transport = httpx.ASGITransport(Guard(app, {"safeguards": at}), client=("10.0.0.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         who = ("clinician", "service", "patient")
@@ -381,6 +382,7 @@ async def test_a_tenant_that_asks_too_often_is_refused_whoever_asks(app, trail):
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert "one tenant" in answers[-1].json()["detail"]
     assert (trail.events[-1].reason, trail.events[-1].actor.uid) == ("rate_limited", "u-patient")
+    assert counts.get_sample_value("pat_refused_total", {"reason": "quota"}) == 1
 
 
 async def test_an_address_that_fails_too_often_is_told_so_and_good_tokens_from_there_are_answered(app, trail):

@@ -12,6 +12,7 @@ from api.fhir import DOCUMENTS
 from api.outcomes import FHIR_TYPE
 from api.problems import MEDIA_TYPE, ForeignErrors, problem
 from postprocessing.fhir import check
+from serving.entrance import caller_left
 
 pytestmark = [pytest.mark.fhir, pytest.mark.security]
 ISSUES = {
@@ -102,3 +103,13 @@ def test_every_definition_that_is_served_is_open_and_no_other():
     served = {f"/fhir{path}" for path in DOCUMENTS}
     assert DEFINITIONS - served == {"/fhir/.well-known/smart-configuration", "/cds-services"}
     assert served < DEFINITIONS
+
+
+@pytest.mark.parametrize("path", ["/fhir/$analyze", "/analyze"])
+async def test_who_left_is_said_in_either_form_though_nobody_hears_it(path):
+    transport = httpx.ASGITransport(ForeignErrors(caller_left))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.post(path)
+    assert answer.status_code == 499
+    assert "caller_left" in answer.text
+    assert ("resourceType" in answer.json()) == path.startswith("/fhir")

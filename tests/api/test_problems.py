@@ -10,7 +10,7 @@ from api.problems import MEDIA_TYPE, ForeignErrors, answer, problem_of
 from pat_runner.pipeline import RunnerUnavailable
 from postprocessing.fhir import BundleOptionsError
 from preprocessing.recording import RecordingError, Refusal
-from serving.admission import Overloaded
+from serving.admission import Overloaded, TooLate
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from serving.admission import Overloaded
         (RecordingError(Refusal.UNKNOWN_UNIT, "x"), 422, "unknown_unit"),
         (BundleOptionsError("subject", "x"), 422, "invalid_field"),
         (Overloaded(), 503, "overloaded"),
+        (TooLate(), 503, "deadline"),
         (RunnerUnavailable("x"), 503, "model_unavailable"),
     ],
 )
@@ -29,6 +30,11 @@ def test_each_error_has_its_status_and_code(error, status, code):
     assert (made.status_code, body["status"], body["code"]) == (status, status, code)
     assert body["type"] == f"urn:pat-service:problem:{code}"
     assert ("retry-after" in made.headers) == (status == 503)
+
+
+@pytest.mark.parametrize("error", [Overloaded(7), TooLate(7)], ids=["overloaded", "deadline"])
+def test_when_to_come_back_is_said_as_it_was_measured(error):
+    assert problem_of(error).headers["retry-after"] == "7"
 
 
 async def test_an_error_outside_the_table_goes_on():

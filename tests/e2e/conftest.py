@@ -18,7 +18,7 @@ def home():
 
 @pytest.fixture(scope="session")
 def served(home):
-    with serve(home) as running:
+    with serve(home, {"PAT_MAX_REQUESTS": "16"}) as running:  # nobody is to be refused
         yield running
 
 

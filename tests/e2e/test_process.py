@@ -80,7 +80,7 @@ def test_weeks_of_several_callers_are_computed_together(served):
 
 
 def test_beyond_its_admission_the_service_answers_503_early_and_recovers(home, week):
-    with serve(home, {"PAT_MAX_WAITING_WEEKS": "1"}) as running:
+    with serve(home, {"PAT_MAX_WAITING_WEEKS": "1", "PAT_MAX_REQUESTS": "20"}) as running:
         statuses = asyncio.run(load(running.url, week, 60, 20))
         assert set(statuses) == {200, 503}
         with running.client() as client:

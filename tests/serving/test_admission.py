@@ -1,8 +1,10 @@
 """Overload is an early answer, not a timeout."""
 
+import time
+
 import pytest
 
-from serving.admission import Admission, Overloaded
+from serving.admission import Admission, Overloaded, is_late
 
 
 def test_weeks_beyond_the_limit_are_refused_and_places_come_back():
@@ -25,3 +27,16 @@ def test_a_failure_inside_gives_its_places_back():
     with pytest.raises(ZeroDivisionError), admission.admit(1):
         raise ZeroDivisionError
     assert admission.waiting == 0
+
+
+def test_weeks_in_flight_are_told_as_they_change():
+    told = []
+    with Admission(10, told.append).admit(3):
+        pass
+    assert told == [3, 0]
+
+
+def test_what_has_no_deadline_is_never_late():
+    assert not is_late(None)
+    assert not is_late(time.monotonic() + 60)
+    assert is_late(time.monotonic() - 1)

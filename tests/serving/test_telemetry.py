@@ -1,8 +1,8 @@
-"""What Prometheus is told of batches."""
+"""What Prometheus is told of batches and of who is let in."""
 
 from prometheus_client import CollectorRegistry
 
-from serving.telemetry import BatchTelemetry
+from serving.telemetry import AdmissionTelemetry, BatchTelemetry, admission
 
 
 def test_batches_are_counted_in_weeks_with_their_waits_and_times():
@@ -20,3 +20,23 @@ def test_batches_are_counted_in_weeks_with_their_waits_and_times():
     assert value("pat_batch_wait_seconds_bucket", {"le": "0.003"}) == 1
     assert value("pat_batch_seconds_sum") == 0.05
     assert value("pat_queue_weeks") == 0
+
+
+def test_who_is_let_in_refused_and_who_left_is_counted():
+    registry = CollectorRegistry()
+    telemetry, value = AdmissionTelemetry(registry), registry.get_sample_value
+    assert value("pat_refused_total", {"reason": "deadline"}) == 0
+    telemetry.under_way(1)
+    telemetry.under_way(1)
+    telemetry.under_way(-1)
+    telemetry.weeks(7)
+    telemetry.refused("overload")
+    telemetry.abandoned()
+    assert value("pat_admitted_requests") == 1
+    assert value("pat_admitted_weeks") == 7
+    assert value("pat_refused_total", {"reason": "overload"}) == 1
+    assert value("pat_abandoned_total") == 1
+
+
+def test_a_process_tells_in_one_place():
+    assert admission() is admission()
