@@ -29,11 +29,7 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions, chosen
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-<<<<<<< HEAD
-from serving import drain, edges, hardening, health_data, logs, protocol, scrape, spans, tls
-=======
-from serving import collector, edges, hardening, health_data, logs, protocol, scrape, spans, tls
->>>>>>> i8-load
+from serving import collector, drain, edges, hardening, health_data, logs, protocol, scrape, spans, tls
 from serving.cores import cores
 from serving.entrance import Entrance, EntranceRules
 from serving.keys import MasterKeys, Unreadable
@@ -211,12 +207,9 @@ class PatService:
         self._end_metrics = scrape.listen(SETTINGS.metrics_address)
         drain.drains_for(SETTINGS.drain_seconds)
         self._safeguarded()
-<<<<<<< HEAD
         self._looks = looks_of(self, SETTINGS)
         self._looks.start()
-=======
         collector.settle()
->>>>>>> i8-load
 
     def __is_ready__(self) -> bool:
         """Whether this process knows the pinned weights, can record and reach its store, and goes on.
