@@ -1,16 +1,28 @@
 """The served service under a real Prometheus and a real Alertmanager, with the files of deploy/."""
 
 import json
+import re
+import time
 
 import httpx
 import pytest
 
-from tests.deploy.exported import exported
+from tests.deploy.exported import AWAITED, TARGETS, exported
 from tests.deploy.processes import Receiver, alertmanager, prometheus, until
 from tests.deploy.test_grafana import queries
 from tests.e2e.guarded import asked, bearer, guarded
 from tests.e2e.server import free_port, home_with_demo_weights, serve, stop
 from tests.shared import ROOT
+
+AT_AN_EVENT = {  # what is told only once it happens
+    "pat_auth_failures_total",
+    "pat_deliveries_total",
+    "pat_input_drift",
+    "pat_outbox_entries",
+    "pat_output_drift",
+    "pat_rejected_inputs_total",
+    "pat_spans_dropped_total",
+}
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
@@ -73,11 +85,31 @@ def test_the_service_is_up_and_what_our_code_tells_arrives(watched, served, week
     assert until(lambda: value(watched, "job:pat_http_request_seconds:p95_rate5m"))
     told = {name for name in names(watched) if name.startswith("pat_") and not name.endswith("_created")}
     assert told <= set(exported())
+    assert set(exported()) - told <= AT_AN_EVENT
+
+
+def test_its_series_have_the_labels_that_the_code_gives_them(watched):
+    for name in (
+        "pat_model_info",
+        "pat_queue_weeks",
+        "pat_degraded",
+        "pat_process_resident_bytes",
+        "pat_jobs",
+    ):
+        for series in watched.get("/api/v1/series", **{"match[]": name})["data"]:
+            assert series.keys() == exported()[name].labels | TARGETS | {"__name__"}, name
+
+
+def test_of_a_service_that_is_well_nothing_is_told(watched):
+    slow = "Pat(ApiSlow|LatencyBudget.*|.*Slow|QueueWaitLong|CpuHigh)"  # which a busy machine may be
+    time.sleep(5)  # longer than the patience of the hasty rules
+    assert value(watched, f'ALERTS{{alertstate="firing",alertname!~"{slow}"}}') == []
 
 
 def test_every_query_of_the_dashboard_is_answered(watched):
-    for query in queries():
-        value(watched, query)
+    silent = [query for query in queries() if not value(watched, query)]
+    events = re.compile("|".join((*AT_AN_EVENT, *AWAITED, "ALERTS", re.escape("[45].."))))
+    assert [query for query in silent if not events.search(query)] == []
 
 
 def test_an_emergency_is_told_to_who_reviews_it(watched, served, receiver):
