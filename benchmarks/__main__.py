@@ -3,8 +3,8 @@
     python -m benchmarks [--quick] [PART ...]
 
 Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, fhir, cache, cold, load,
-cohort (with the extra ``cohort``), growth, preprocessing; all of them without a name. ``--quick`` takes a
-corner of each and writes nothing.
+cohort (with the extra ``cohort``), growth, preprocessing, instances; all of them without a name. ``--quick``
+takes a corner of each and writes nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from benchmarks import (
     encoder,
     fhir,
     growth,
+    instances,
     metrics,
     overload,
     report,
@@ -74,6 +75,10 @@ def _growth(quick: bool) -> Any:
     return growth.measure((160,), 1) if quick else growth.measure()
 
 
+def _instances(quick: bool) -> Any:
+    return instances.measure(3) if quick else instances.measure()
+
+
 def _preprocessing(quick: bool) -> Any:  # noqa: ARG001  # it is quick
     """Two programs that print their own tables."""
     tables = {}
@@ -97,6 +102,7 @@ PARTS: dict[str, Part] = {
     "cohort": _cohort,
     "growth": _growth,
     "preprocessing": _preprocessing,
+    "instances": _instances,
 }
 
 

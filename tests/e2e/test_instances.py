@@ -10,6 +10,7 @@ import pytest
 from serving.audit_check import events
 from serving.state import audit_folder
 from tests.e2e.instances import deployed, load
+from tests.e2e.server import free_port
 from tests.serving.signed import token
 
 pytestmark = [pytest.mark.e2e, pytest.mark.security, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -123,6 +124,21 @@ def test_both_count_together(running):
 def test_what_is_too_large_is_told_so(running):
     answer = asked(running, None, "/v1/recordings:analyze", content=b"x" * 16_000_001, **bearer())
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+def test_the_health_check_of_compose_tells_whether_an_instance_is_ready(running):
+    import subprocess
+    import sys
+
+    from tests.deploy.test_compose import SERVICES
+
+    *_, code = SERVICES["pat-1"]["healthcheck"]["test"]
+    here = code.replace("/run/secrets", str(running.secrets))
+    ports = {running.instances[0].port: 0, free_port(): 1}
+    for port, expected in ports.items():
+        line = [sys.executable, "-c", here.replace(":3000/", f":{port}/")]
+        done = subprocess.run(line, check=False, capture_output=True, timeout=30)
+        assert done.returncode == expected
 
 
 def test_nobody_else_is_taken_for_an_instance(running, tmp_path):
