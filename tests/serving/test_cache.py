@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 import pytest
+import uvloop
 from prometheus_client import CollectorRegistry
 
 from serving.breaker import Breaker
@@ -277,3 +278,18 @@ async def test_who_leaves_in_the_middle_leaves_no_answer_for_the_next(server):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             assert await values(cache, f"a:{49 - n}") == [str(49 - n).encode()]
+
+
+def test_a_connection_that_was_closed_meanwhile_is_no_error_under_uvloop(behind_faults):
+    """The service runs on uvloop, which raises RuntimeError for what is written to a closed connection."""
+    address, faults = behind_faults
+
+    async def work():
+        async with on_redis(address) as cache:
+            await soon(lambda: cache.put({"a:1": b"one"}, 60))
+            await asyncio.to_thread(faults.set, "refuse")
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(faults.set, "pass")
+            return await soon(lambda: values(cache, "a:1"))
+
+    assert uvloop.run(work()) == [b"one"]
