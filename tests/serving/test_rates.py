@@ -7,14 +7,12 @@ import sys
 import time
 
 import pytest
-import uvloop
 
 from serving.breaker import Breaker
 from serving.rates import CountUnavailable, Rates, TooOften
 from serving.redis_address import RedisAddress
 from serving.shared_rates import PREFIX, SharedWindows
 from tests.e2e.server import free_port
-from tests.faults import fault_proxy
 from tests.redis_server import certificate, redis_server, tls
 from tests.shared import ROOT
 
@@ -168,20 +166,3 @@ async def test_a_server_that_refuses_the_user_counts_nothing_and_is_said(server,
     assert rates.alone
     assert "by each process alone" in caplog.text
     assert server.url not in caplog.text
-
-
-def test_a_connection_that_was_closed_meanwhile_is_no_error_under_uvloop():
-    """The service runs on uvloop, which raises RuntimeError for what is written to a closed connection."""
-    port = free_port()
-    with redis_server("rates", f"port {port}") as server, fault_proxy(f"redis://127.0.0.1:{port}") as faults:
-
-        async def work():
-            address = RedisAddress(faults.url, str(server.credentials))
-            rates = Rates({"caller": 5}, SharedWindows(address, SECRET))
-            verdicts = [await rates.hit("caller", "a")]
-            await asyncio.to_thread(faults.set, "refuse")
-            await asyncio.sleep(0.1)
-            await asyncio.to_thread(faults.set, "pass")
-            return [*verdicts, await rates.hit("caller", "a")]
-
-        assert [verdict.allowed for verdict in uvloop.run(work())] == [True, True]
