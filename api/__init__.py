@@ -1,6 +1,7 @@
 """The REST face, mounted by service.py.
 
 desk           one place where a verb (analyze, bundle, embed, explain) becomes an answer; both faces call it
+caching        what is cached and what decides it; cache_use what it is to one request, code_digest whose code
 requests       the request models
 weeks          weeks for the encoder, as they come in and as they go out
 raw_weeks      the same as rows of float32
@@ -19,7 +20,10 @@ dispatch       BentoML's batching without its waits
 __all__ = [
     "app",
     "background",
+    "cache_use",
+    "caching",
     "cds",
+    "code_digest",
     "desk",
     "dispatch",
     "fhir",

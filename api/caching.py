@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -17,7 +18,6 @@ import numpy as np
 
 from api import code_digest
 from api.cache_use import note, owner, wanted
-from pat_runner import hop
 from pat_runner.account import PIPELINE, AnalyzeOptions, ModelCard
 from pat_runner.engines import Want
 from pat_runner.pipeline import FloatWeeks, RunnerPort
@@ -32,6 +32,7 @@ __all__ = ["Analysed", "CachedRunner", "Caching", "Finished", "analysis_digest",
 
 _FEW_WEEKS = 4  # digested in less time than a thread takes to start, as are so many epochs
 _FEW_EPOCHS = 50_000
+_LENGTH = struct.Struct("<I")
 _ANALYSIS, _EMBEDDING = "analysis", "embedding"
 
 
@@ -130,7 +131,7 @@ class CachedRunner:
 
         async def make(missing: Sequence[int]) -> list[Made[Outcome]]:
             wanting = weeks if len(missing) == len(weeks) else weeks[list(missing)]
-            return [self._made(outcome) for outcome in await self.runner.run(wanting, want)]
+            return [Made(outcome, _kept(outcome)) for outcome in await self.runner.run(wanting, want)]
 
         digests = await self._digests(weeks, want)
         seconds = self.caching.settings.cache_embedding_seconds
@@ -145,19 +146,23 @@ class CachedRunner:
 
         return work() if len(weeks) <= _FEW_WEEKS else await asyncio.to_thread(work)
 
-    def _made(self, outcome: Outcome) -> Made[Outcome]:
-        """Keep what was encoded; why a week was not is told anew each time."""
-        if not isinstance(outcome, Encoded):
-            return Made(outcome, None)
-        return Made(outcome, json.dumps(hop.encode_outcome(outcome, self.card.maker)).encode())
-
 
 async def _one(work: Awaitable[Made[Finished]]) -> list[Made[Finished]]:
     return [await work]
 
 
+def _kept(outcome: Outcome) -> bytes | None:
+    """Return embedding and profile as float32 behind the length of the first; of a refusal nothing."""
+    if not isinstance(outcome, Encoded):
+        return None
+    parts = (outcome.pooled, np.empty(0) if outcome.profile is None else outcome.profile)
+    return _LENGTH.pack(outcome.pooled.size) + b"".join(part.astype("<f4").tobytes() for part in parts)
+
+
 def _outcome(kept: bytes) -> Outcome:
-    return hop.decode_outcome(json.loads(kept))[0]
+    (pooled,) = _LENGTH.unpack_from(kept)
+    numbers = np.frombuffer(kept, "<f4", offset=_LENGTH.size).astype(np.float32, copy=False)
+    return Encoded(numbers[:pooled], numbers[pooled:] if numbers.size > pooled else None)
 
 
 def week_digest(week: FloatWeeks, want: Want, card: ModelCard) -> bytes:

@@ -33,6 +33,7 @@ __all__ = ["measure"]
 REQUESTS, EQUAL = 100, 200
 TARGET_MS = 6.0
 _RECORDINGS, _SEED = 60, 8  # of the mix
+_IN_A_ROW = 50
 _MINUTE = 5_000  # that makes a week another one; PAT reads it
 _JSON = {"Content-Type": "application/json"}
 _OCTETS = {"Accept": "application/octet-stream", "X-PAT-Standardized": "true"}
@@ -147,7 +148,9 @@ async def _door(urls: Mapping[str, str], name: str, requests: int) -> dict[str, 
                 if use != expected:
                     raise RuntimeError(f"{name}, {way.name}: expected {expected}, found {use}")
                 way.latencies_ms += [taken] if number >= 0 else []
-    return {"door": name, "median_ms": {way.name: statistics.median(way.latencies_ms) for way in ways}}
+    made = {"door": name, "median_ms": {way.name: statistics.median(way.latencies_ms) for way in ways}}
+    print(f"  {made}", flush=True)
+    return made
 
 
 @contextlib.asynccontextmanager
@@ -205,6 +208,7 @@ def _equal(name: str, settings: Mapping[str, str]) -> dict[str, Any]:
         guarded(home, Path(folder), more) as served,
     ):
         wait(served.process, f"http://{metrics}", "/metrics", served.log)
+        _until_every_worker_answers(served.url)
         before, began = _weeks(metrics), time.perf_counter()
         uses = asyncio.run(_at_once(served.url))
         seconds, computed = time.perf_counter() - began, _weeks(metrics) - before
@@ -216,6 +220,14 @@ def _equal(name: str, settings: Mapping[str, str]) -> dict[str, Any]:
         "seconds": seconds,
         **Counter(uses),
     }
+
+
+def _until_every_worker_answers(url: str) -> None:
+    """Wait until so many new connections in a row were answered that no worker was left out."""
+    answered = 0
+    while answered < _IN_A_ROW:
+        status = httpx.get(f"{url}/readyz", headers={"Connection": "close"}).status_code
+        answered = answered + 1 if status == httpx.codes.OK else 0
 
 
 async def _at_once(url: str) -> list[str]:

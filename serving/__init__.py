@@ -28,6 +28,7 @@ leases     which of several processes does a piece of work
 state      where the trail and the store are, and under which keys
 store      the durable store and, sealed in it, what belongs to a subject; redis_store for several instances
 rates      how often one address, caller, tenant may ask; shared_rates counts for all processes together
+cache      what can be computed again: memory_cache, redis_cache, sealed_cache over both, cache_keys; flights
 repeats    the same answer to the same request: the first issue of a result, the answer to a key
 redis_address  where a Redis is, and as whom the service comes
 breaker    leaves alone for a while what fails again and again
@@ -42,6 +43,8 @@ __all__ = [
     "audit_check",
     "auth",
     "breaker",
+    "cache",
+    "cache_keys",
     "care",
     "codes",
     "collector",
@@ -51,6 +54,7 @@ __all__ = [
     "entrance",
     "fhir_push",
     "firebase_tokens",
+    "flights",
     "hardening",
     "job_shelf",
     "job_state",
@@ -60,16 +64,19 @@ __all__ = [
     "leases",
     "limits",
     "logs",
+    "memory_cache",
     "outbound",
     "outbox",
     "policy",
     "protocol",
     "rates",
     "redis_address",
+    "redis_cache",
     "redis_store",
     "repeats",
     "revocation",
     "routes",
+    "sealed_cache",
     "settings",
     "shared_rates",
     "signing_keys",

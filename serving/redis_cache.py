@@ -22,8 +22,8 @@ __all__ = ["PREFIX", "RedisCache"]
 
 PREFIX = "pat:cache:"
 _CONNECTIONS, _STEP = 16, 1_000
-_CONNECT_SECONDS, _ANSWER_SECONDS, _MOST_SECONDS = 0.1, 0.15, 0.2  # of one call, waiting included
-_DROP_SECONDS = 2.0
+_WAITS, _WAIT_SECONDS = 4, 0.05  # of one call, waiting for a connection and making it included
+_CONNECT_SECONDS, _DROP_SECONDS = 0.5, 2.0
 _FAILURES, _PAUSE_SECONDS = 3, 5.0
 _LARGEST_BYTES = 4_000_000  # of one value
 T = TypeVar("T")
@@ -111,8 +111,7 @@ class RedisCache:
 
         try:
             with self._breaker.call():
-                async with asyncio.timeout(_MOST_SECONDS):
-                    said = await answer
+                said = await _patiently(answer)
         except BreakerOpen as error:
             answer.close()  # type: ignore[attr-defined]  # a coroutine that nobody awaits says so
             raise CacheUnavailable("the cache did not answer a moment ago") from error
@@ -135,6 +134,31 @@ class RedisCache:
             log.warning("the cache is left alone for a while (%s)", type(error).__name__)
 
 
+async def _patiently(answer: Awaitable[T]) -> T:
+    """Await ``answer`` for a while; raises TimeoutError.
+
+    In short waits one after the other: a loop that was busy for long has one of them over, not all, before it
+    sees that the answer is there.
+    """
+    task = asyncio.ensure_future(answer)
+    task.add_done_callback(_heard)
+    try:
+        for _ in range(_WAITS):
+            if (await asyncio.wait({task}, timeout=_WAIT_SECONDS))[0]:
+                return task.result()
+        raise TimeoutError("no answer in time")
+    finally:
+        if not task.done():  # its connection is closed, for the answer may still come
+            task.cancel()
+            await asyncio.wait({task}, timeout=_WAIT_SECONDS)
+
+
+def _heard(task: asyncio.Future[Any]) -> None:
+    """Take what a task raised that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
+
+
 def _client(address: RedisAddress) -> Redis:
     """Return a client that waits briefly and never tries twice."""
     from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415  # only where the cache is on Redis
@@ -143,9 +167,9 @@ def _client(address: RedisAddress) -> Redis:
 
     options: dict[str, Any] = {
         "max_connections": _CONNECTIONS,
-        "timeout": _MOST_SECONDS,
-        "socket_timeout": _ANSWER_SECONDS,
-        "socket_connect_timeout": _CONNECT_SECONDS,
+        "timeout": None,  # of all these together, _patiently
+        "socket_timeout": None,
+        "socket_connect_timeout": None,
         "retry": Retry(NoBackoff(), 0),
         **address.options(),
     }

@@ -7,6 +7,8 @@ emergencies                 for the time they were declared for
 jobs                        what came in until they have ended, results 24 hours longer (job_shelf.py)
 results to be delivered     until they are; those that cannot be, DEAD_LETTER_DAYS from when that is known
 deliveries that were made   that they were, for DELIVERED_HOURS; of what was delivered nothing
+analyses in the cache       PAT_CACHE_ANALYSIS_SECONDS, never on a disk
+embeddings there            PAT_CACHE_EMBEDDING_SECONDS
 recordings, results         not at all elsewhere
 """
 

@@ -219,10 +219,10 @@ class SealedCache:
 
         What cannot be reached, here or in other processes, opens no more once the subject's key is shredded.
         """
-        keys = self.keyring.known(at)
         try:
+            keys = self.keyring.known(at)
             return 0 if keys is None else self._cache.drop(keys.tag)
-        except CacheUnavailable:
+        except (CacheUnavailable, Unreadable):
             return 0
 
     async def close(self) -> None:

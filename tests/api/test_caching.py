@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from api import code_digest
+from api import caching, code_digest
 from api.caching import Analysed, analysis_digest, week_digest
 from pat_runner.account import AnalyzeOptions, ModelCard
 from pat_runner.engines import Want
+from pat_runner.runner import Encoded, Rejected
 from pat_runner.sleep_log import entries
 from preprocessing.recording import Flag, Recording, Tidying, ZoneChange
 from preprocessing.units import Device, SleepScorer, Unit, WearSite
@@ -130,3 +131,19 @@ def test_other_sources_have_another_digest(tmp_path):
     assert code_digest._digest([tmp_path]) == before
     (tmp_path / "engine.py").write_text("two")
     assert code_digest._digest([tmp_path]) != before
+
+
+@pytest.mark.parametrize(
+    "profile", [None, np.linspace(0, 1, 560, dtype=np.float32)], ids=["alone", "profile"]
+)
+def test_an_embedding_comes_back_bit_for_bit(profile):
+    pooled = np.random.default_rng(1).normal(size=96).astype(np.float32)
+    found = caching._outcome(caching._kept(Encoded(pooled, profile)))
+    assert found.pooled.tobytes() == pooled.tobytes()
+    assert found.pooled.dtype == np.float32
+    assert (found.profile is None) == (profile is None)
+    assert profile is None or found.profile.tobytes() == profile.tobytes()
+
+
+def test_why_a_week_was_not_encoded_is_not_kept():
+    assert caching._kept(Rejected("not_finite", "expected finite values")) is None

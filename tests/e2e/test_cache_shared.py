@@ -299,6 +299,7 @@ def test_200_equal_requests_to_two_workers_are_computed_once_in_all(home, tmp_pa
     more = {"PAT_API_WORKERS": "2", "PAT_METRICS_ADDRESS": metrics}
     with guarded(home, tmp_path, on(redis, redis.url, **more)) as served:
         wait(served.process, f"http://{metrics}", "/metrics", served.log)
+        assert until(lambda: {httpx.get(f"{served.url}/readyz").status_code for _ in range(50)} == {200})
         before = counted(metrics, "pat_batch_weeks_sum")
         answers = asyncio.run(at_once(served.url, mine, 200))
         assert {answer.status_code for answer in answers} == {200}

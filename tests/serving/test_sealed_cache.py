@@ -300,6 +300,15 @@ async def test_deleting_a_subject_that_was_never_cached_makes_no_key(place, vaul
     assert cache.find(at) == {}
 
 
+async def test_a_damaged_key_keeps_nobody_from_being_deleted(place, vault):
+    cache = cached(place, vault)
+    at, owner = subject_owner(vault)
+    await asked(cache, Maker(), "a", owner=owner)
+    vault._store.put("subject-keys", at.pseudonym, b"one:damaged")
+    done = await asyncio.to_thread(Registry(vault, [cache]).delete, at)
+    assert (done.items, done.shredded) == ({"cache": 0}, True)
+
+
 async def test_keys_are_asked_of_the_vault_once_in_a_while(vault):
     reads = []
 

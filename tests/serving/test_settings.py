@@ -23,6 +23,7 @@ SMART = {
     "PAT_FHIR_KEY_FILE": "/key",
     "PAT_FHIR_KEY_ID": "key-1",
 }
+CACHED = {"PAT_CACHE_URL": "rediss://r", "PAT_MASTER_KEYS_FILE": "/k"}
 OIDC = {
     "PAT_OIDC_ISSUER": "https://issuer.example",
     "PAT_OIDC_AUDIENCE": "https://pat.example",
@@ -113,6 +114,14 @@ def test_values_are_read_with_their_type():
             {"PAT_STORE_URL": "rediss://r", "PAT_KEYS_URL": "rediss://u:p@k"},
             "PAT_KEYS_URL: .* file of their own$",
         ),
+        ({**PRODUCTION, "PAT_CACHE_URL": "redis://127.0.0.1"}, "PAT_CACHE_URL: .* not encrypted"),
+        ({"PAT_CACHE_URL": "rediss://u:p@redis"}, "PAT_CACHE_URL: .* file of their own$"),
+        ({"PAT_CACHE_URL": "rediss://redis"}, "PAT_CACHE_URL needs PAT_MASTER_KEYS_FILE"),
+        ({"PAT_CACHE_CREDENTIALS_FILE": "/c"}, "PAT_CACHE_CREDENTIALS_FILE needs PAT_CACHE_URL"),
+        ({**CACHED, "PAT_STORE_URL": "rediss://r:6379/2"}, "PAT_CACHE_URL: .* that of PAT_STORE_URL"),
+        ({**CACHED, "PAT_STORE_URL": "rediss://s", "PAT_KEYS_URL": "rediss://r"}, "that of PAT_KEYS_URL"),
+        ({"PAT_CACHE_BYTES": "-1"}, "PAT_CACHE_BYTES: expected a whole number of at least 0"),
+        ({"PAT_CACHE_ANALYSIS_SECONDS": "0"}, "PAT_CACHE_ANALYSIS_SECONDS: .* at least 1"),
         ({**PRODUCTION, "PAT_FHIR_SERVER_URL": "http://127.0.0.1"}, "PAT_FHIR_SERVER_URL: expected an"),
         ({**GUARDED, "PAT_FHIR_SERVER_URL": "http://fhir.example"}, "PAT_FHIR_SERVER_URL: expected an"),
         ({**GUARDED, "PAT_FHIR_SERVER_URL": "https://u:p@fhir"}, "PAT_FHIR_SERVER_URL: expected only"),
