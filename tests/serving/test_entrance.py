@@ -158,6 +158,12 @@ async def test_a_caller_may_say_how_long_they_wait_and_no_longer_than_the_servic
     assert (await second).status_code == status
 
 
+async def test_who_would_not_wait_at_all_is_answered_where_nobody_waits():
+    house = House()
+    house.work.go_on.set()
+    assert (await house.post(Prefer="wait=0")).status_code == 200
+
+
 async def test_who_sends_slowly_holds_no_place():
     house = House()
     slow = Client(house)
