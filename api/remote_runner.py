@@ -20,7 +20,7 @@ from pat_runner.engines import Want
 from pat_runner.pipeline import FloatWeeks, RunnerUnavailable
 from pat_runner.runner import Maker, Outcome
 from preprocessing.stations import station
-from serving.admission import Admission, Overloaded, TooLate, deadline, is_late
+from serving.admission import Admission, Overloaded
 from serving.spans import traceparent
 
 __all__ = ["UNAVAILABLE", "RemoteRunner", "RunnerLimits", "TravellingTogether"]
@@ -58,7 +58,7 @@ class Told(Protocol):
         ...
 
     def refused(self, reason: str) -> None:
-        """Say that a request was refused."""
+        """Say that an order was refused: of a request, or of a job, which asks again."""
         ...
 
 
@@ -77,14 +77,14 @@ class RemoteRunner:
 
     @station("pat.hop")
     async def run(self, weeks: FloatWeeks, want: Want) -> list[Outcome]:
-        """Encode ``weeks`` (N, T); raises Overloaded, TooLate or RunnerUnavailable."""
+        """Encode ``weeks`` (N, T); raises Overloaded or RunnerUnavailable."""
         try:
             with self._admission.admit(len(weeks)):
                 size = self._limits.batch_weeks
                 starts = range(0, len(weeks), size)
                 documents = await self._in_slices([weeks[start : start + size] for start in starts], want)
-        except (Overloaded, TooLate) as error:
-            if self._told is not None and deadline.get() is not None:  # a job asks again by itself
+        except Overloaded as error:
+            if self._told is not None:
                 self._told.refused(error.reason)
             raise
         return [self._checked(document) for document in documents]
@@ -125,7 +125,6 @@ class RemoteRunner:
 class _Call:
     items: list[Document]
     answer: asyncio.Future[list[Document]]
-    until: float | None
 
 
 class TravellingTogether:
@@ -138,8 +137,8 @@ class TravellingTogether:
         self._journeys: set[asyncio.Task[None]] = set()
 
     async def call(self, items: list[Document]) -> list[Document]:
-        """Return the answers to ``items``, in order; raises what ``send`` raises, and TooLate."""
-        made = _Call(items, asyncio.get_running_loop().create_future(), deadline.get())
+        """Return the answers to ``items``, in order; raises what ``send`` raises."""
+        made = _Call(items, asyncio.get_running_loop().create_future())
         self._waiting.append(made)
         self._depart()
         return await made.answer
@@ -156,13 +155,11 @@ class TravellingTogether:
         return self._limits.runners + max(self._limits.ahead, int(full))
 
     def _next(self) -> list[_Call]:
-        """Take the next calls; those whose callers have left, or whose time is over, are dropped."""
+        """Take the next calls, one at least; those whose callers have left are dropped."""
         taken: list[_Call] = []
         items, most = 0, self._limits.batch_weeks
         while self._waiting and (not taken or items + len(self._waiting[0].items) <= most):
             call = self._waiting.popleft()
-            if not call.answer.done() and is_late(call.until):
-                call.answer.set_exception(TooLate())
             if not call.answer.done():
                 taken.append(call)
                 items += len(call.items)

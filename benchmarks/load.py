@@ -271,7 +271,7 @@ async def _arriving(plan: Arrivals) -> tuple[list[Sent], float]:
         tasks: list[asyncio.Task[Sent]] = []
         start = time.perf_counter() + 0.1
         for due, which in plan.drawn():
-            if (wait := start + due - time.perf_counter()) > 0:
+            while (wait := start + due - time.perf_counter()) > 0:  # noqa: ASYNC110  # a loop may wake early
                 await asyncio.sleep(wait)
             tasks.append(asyncio.create_task(_once(session, plan.asks, which, _Clock(start, due))))
         sent = await asyncio.gather(*tasks)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from benchmarks.load import Arrivals, Ask, Driven, Together, check, drive, percentile, recordings, weeks
 from benchmarks.servers import Server, bento
@@ -49,7 +50,7 @@ def measure(study: LoadStudy) -> dict[str, Any]:
     asks, origin = recordings()
     with _served({}) as server:
         check(server.url, asks)
-        found = _Measured(server.url, asks, study)
+        found = _Measured(server, asks, study)
         document: dict[str, Any] = {"asked": origin, "seed": study.seed, "at_once": _at_once()}
         document |= {"alone": found.alone(), "capacity_per_second": found.capacity()}
         document["arrivals"] = [found.at(share) for share in SHARES]
@@ -80,8 +81,8 @@ def _at_once() -> int:
 class _Measured:
     """One service, and what was found of it so far."""
 
-    def __init__(self, url: str, asks: Sequence[Ask], study: LoadStudy) -> None:
-        self._url, self._asks, self._study = url, asks, study
+    def __init__(self, server: Server, asks: Sequence[Ask], study: LoadStudy) -> None:
+        self._server, self._url, self._asks, self._study = server, server.url, asks, study
         self._at_once = _at_once()
         self._service: list[float] = []
         self._capacity = 0.0
@@ -104,12 +105,22 @@ class _Measured:
         """Measure arrivals at ``share`` of the capacity, and simulate them."""
         rate = share * self._capacity
         plan = Arrivals(self._url, self._asks, rate, self._study.seconds, self._study.seed)
+        before = self._cpu()
         driven = drive(plan)
+        server, machine = (after - at for after, at in zip(self._cpu(), before, strict=True))
         document = {"share": share, "rate": rate, **_said(f"{share:.0%}", driven)}
+        document["server_cores"] = server / driven.seconds
+        document["others_cores"] = (machine - server - driven.cpu_seconds) / driven.seconds
+        print(f"    server {document['server_cores']:.2f} cores, others {document['others_cores']:.2f}")
         if share < 1:
             due = [at for at, _ in plan.drawn()]
             return document | {"simulated_ms": simulated(due, self._service, self._at_once)}
         return document | {"after": _after(driven, COMES_ON_SECONDS)}
+
+    def _cpu(self) -> tuple[float, float]:
+        """Return the CPU seconds of the service, and of everything on this machine."""
+        every = psutil.cpu_times()
+        return self._server.cpu_seconds(), every.user + every.nice + every.system
 
 
 def _said(name: str, driven: Driven) -> dict[str, Any]:

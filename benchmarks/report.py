@@ -284,10 +284,12 @@ def _load_said(measured: Document) -> str:
     after, sizes = arrivals[-1]["after"], memory["rss_mb"]
     cores = max(one["generator_cores"] for one in arrivals)
     late = max(one["generator_late_p99_ms"] for one in arrivals)
+    others = ", ".join(f"{one['others_cores']:.2f}" for one in arrivals)
     return (
         f"Asked: {measured['asked']}; seed {measured['seed']}; {measured['at_once']} at once; capacity "
         f"{measured['capacity_per_second']:.1f} a second. The generator took {cores:.2f} of a core at most "
-        f"and sent 99 of 100 within {late:.1f} ms of when they were due. At 200 %, from second "
+        f"and sent 99 of 100 within {late:.1f} ms of when they were due; everything else on the machine took "
+        f"{others} cores during the three loads, its start included. At 200 %, from second "
         f"{after['seconds']:g} on: {after['admitted']} admitted (p99 {after['admitted_ms']['p99']:.1f} ms), "
         f"{after['refused']} refused (p99 {after['refused_ms']['p99']:.1f} ms); before, while the queue was "
         f"taken for a burst, p99 {after['before_admitted_p99_ms']:.0f} ms. With `PAT_TIMEOUT_SECONDS=5` all "

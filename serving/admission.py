@@ -10,17 +10,12 @@ Errors:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
-__all__ = ["Admission", "Overloaded", "TooLate", "deadline", "is_late"]
+__all__ = ["Admission", "Overloaded", "TooLate"]
 
 _LATER_SECONDS = 5  # where nothing was measured
-
-deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
-"""Until when (``time.monotonic``) what is done here is worth beginning; None for as long as it takes."""
 
 
 class Overloaded(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
@@ -41,11 +36,6 @@ class TooLate(RuntimeError):  # noqa: N818  # same
     def __init__(self, seconds: int = _LATER_SECONDS) -> None:
         super().__init__("its turn did not come within the time that it had; try again later")
         self.seconds = seconds
-
-
-def is_late(until: float | None) -> bool:
-    """Whether it is not worth beginning any more what was worth it ``until`` then."""
-    return until is not None and time.monotonic() > until
 
 
 class Admission:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.admission import Overloaded, TooLate, deadline
+from serving.admission import Overloaded, TooLate
 from serving.limits import WHOLE
 from serving.turns import Turns
 
@@ -175,7 +175,6 @@ class _Visit:
     async def run(self, app: ASGIApp, scope: Scope, send: Send) -> None:
         """Let ``app`` answer, unless it is refused meanwhile or the caller leaves."""
         self._task, self._send = asyncio.current_task(), send
-        token = deadline.set(None)
         try:
             await app({**scope, WHOLE: self._begin}, self._received, self._sent)
         except asyncio.CancelledError:
@@ -185,7 +184,6 @@ class _Visit:
             if self._answered or not (self.left or self.refused):
                 raise
         finally:
-            deadline.reset(token)
             self._end()
 
     async def _received(self) -> Message:
@@ -215,10 +213,8 @@ class _Visit:
             self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._begin_to_watch)
         else:
             self._begin_to_watch()
-        until = self._visitor.until()
-        deadline.set(until)
         try:
-            await self._visitor.turns.take(self._visitor.who, until)
+            await self._visitor.turns.take(self._visitor.who, self._visitor.until())
         except (Overloaded, TooLate) as error:
             self.refused = error
             raise

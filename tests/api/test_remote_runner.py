@@ -1,7 +1,6 @@
 """Calls to the runner: alone at once, together under load, in slices when long; every refusal heard."""
 
 import asyncio
-import time
 
 import aiohttp
 import numpy as np
@@ -12,7 +11,7 @@ from pat_runner import hop
 from pat_runner.engines import Want
 from pat_runner.pipeline import RunnerUnavailable
 from pat_runner.runner import Encoded, Maker, Rejected
-from serving.admission import Overloaded, TooLate, deadline
+from serving.admission import Overloaded
 
 MAKER = Maker("a" * 64, "onnxruntime", "fp32")
 
@@ -182,20 +181,15 @@ async def test_a_runner_without_weights_is_unavailable_and_a_rejected_week_is_an
     assert await runner(rejecting).run(weeks(1), Want()) == [Rejected("not_finite", "expected finite")]
 
 
-async def test_what_is_late_when_its_turn_comes_is_dropped_and_told():
-    send, told = Hop(0.05), Told()
-    port = RemoteRunner(send, MAKER, RunnerLimits(4, 100, 1, 0), told)
-    first = asyncio.create_task(port.run(weeks(1), Want()))
+async def test_weeks_are_told_as_they_come_and_go_and_so_is_a_refusal():
+    told = Told()
+    port = RemoteRunner(Hop(), MAKER, RunnerLimits(4, 2), told)
+    first = asyncio.create_task(port.run(weeks(1, 2), Want()))
     await asyncio.sleep(0)
-    token = deadline.set(time.monotonic() + 0.01)
-    late = asyncio.create_task(port.run(weeks(2), Want()))
-    deadline.reset(token)
-    job = asyncio.create_task(port.run(weeks(3), Want()))  # has all the time that it takes
-    with pytest.raises(TooLate):
-        await late
-    assert firsts(await first) + firsts(await job) == [1, 3]
-    assert send.journeys == [[1], [3]]
-    assert (told.said.count("deadline"), told.said[-1]) == (1, 0)
+    with pytest.raises(Overloaded):
+        await port.run(weeks(3), Want())
+    await first
+    assert told.said == [2, "overload", 0]
 
 
 class Told:

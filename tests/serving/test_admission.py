@@ -1,10 +1,8 @@
 """Overload is an early answer, not a timeout."""
 
-import time
-
 import pytest
 
-from serving.admission import Admission, Overloaded, is_late
+from serving.admission import Admission, Overloaded
 
 
 def test_weeks_beyond_the_limit_are_refused_and_places_come_back():
@@ -34,9 +32,3 @@ def test_weeks_in_flight_are_told_as_they_change():
     with Admission(10, told.append).admit(3):
         pass
     assert told == [3, 0]
-
-
-def test_what_has_no_deadline_is_never_late():
-    assert not is_late(None)
-    assert not is_late(time.monotonic() + 60)
-    assert is_late(time.monotonic() - 1)

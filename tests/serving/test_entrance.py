@@ -1,14 +1,13 @@
 """Who is let in before a body is read, what becomes of the others, and of callers who leave."""
 
 import asyncio
-import math
 
 import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from serving.admission import Overloaded, deadline
+from serving.admission import Overloaded
 from serving.entrance import Entrance, EntranceRules, Lane
 from serving.limits import BodyLimits, Door
 from serving.turns import TurnLimits, Turns
@@ -36,12 +35,11 @@ class Work:
     """The application: reads the body, then works until it is let go."""
 
     def __init__(self):
-        self.go_on, self.began, self.finished, self.deadlines = asyncio.Event(), [], [], []
+        self.go_on, self.began, self.finished = asyncio.Event(), [], []
 
     async def __call__(self, scope, receive, send):
         body = await Request(scope, receive).body()
         self.began.append(body)
-        self.deadlines.append(deadline.get())
         await self.go_on.wait()
         self.finished.append(body)
         await PlainTextResponse(str(len(body)))(scope, receive, send)
@@ -158,7 +156,12 @@ async def test_a_caller_may_say_how_long_they_wait_and_no_longer_than_the_servic
     await asyncio.sleep(0.02)
     house.work.go_on.set()
     assert (await second).status_code == status
-    assert all(until < math.inf for until in house.work.deadlines)
+
+
+async def test_who_would_not_wait_at_all_is_answered_where_nobody_waits():
+    house = House()
+    house.work.go_on.set()
+    assert (await house.post(Prefer="wait=0")).status_code == 200
 
 
 async def test_who_sends_slowly_holds_no_place():
