@@ -13,7 +13,10 @@ spans      what of a span may leave
 entrance   who is let in before a body is read, and what becomes of callers who leave (ASGI middleware)
 turns      whose turn it is, among those who wait; admission, what is refused instead
 collector  no search for garbage where there is none
-telemetry  batch size, wait and queue for Prometheus
+telemetry  what Prometheus is told of batches, safeguards and deliveries; request_telemetry of requests,
+           model_telemetry of weights, weeks and drift, state_telemetry of breakers, jobs, memory
+under_way  the request that is being answered, as log lines and metrics name it
+tracing    spans on their way to a collector, bounded; span_telemetry counts the lost
 logs       one JSON line per event, never a health value
 auth       who asks: each token verified by who is responsible for its issuer; firebase_tokens, system_tokens
 revocation whether a sign-in still holds, before what cannot be taken back; signing_keys fetches what verifies
@@ -65,6 +68,7 @@ __all__ = [
     "limits",
     "logs",
     "memory_cache",
+    "model_telemetry",
     "outbound",
     "outbox",
     "policy",
@@ -74,6 +78,7 @@ __all__ = [
     "redis_cache",
     "redis_store",
     "repeats",
+    "request_telemetry",
     "revocation",
     "routes",
     "sealed_cache",
@@ -81,13 +86,17 @@ __all__ = [
     "shared_rates",
     "signing_keys",
     "smart",
+    "span_telemetry",
     "spans",
     "start",
     "state",
+    "state_telemetry",
     "store",
     "system_tokens",
     "telemetry",
     "tls",
+    "tracing",
     "turns",
+    "under_way",
     "web_address",
 ]
