@@ -11,6 +11,8 @@ fhir           ``/fhir``; fhir_analyze is $analyze as a function, outcomes its r
 cds            the CDS Hooks service
 jobs           ``/v1/jobs``; job_lines reads bodies, job_access says for whom; fhir_jobs: the same of $analyze
 job_worker     does jobs beside the requests; background and keeping say what runs there and on what store
+observation    the desk, with what went in and came out counted and written down; looks at the state of things
+tracing        one tracer provider for BentoML's spans and ours
 mounted        the application as the service mounts it, imported by the entry alone
 remote_runner  the runner service as the pipeline sees it: admission, and calls that travel together
 dispatch       BentoML's batching without its waits
@@ -33,12 +35,15 @@ __all__ = [
     "job_worker",
     "jobs",
     "keeping",
+    "looks",
     "mounted",
+    "observation",
     "outcomes",
     "problems",
     "raw_weeks",
     "remote_runner",
     "requests",
+    "tracing",
     "v1",
     "weeks",
 ]

@@ -22,6 +22,7 @@ from postprocessing.card import card, refused_card
 from preprocessing.readers import read_fhir
 from preprocessing.readers.fhir_json import Sent
 from preprocessing.recording import RecordingError, Refusal
+from serving import request_telemetry
 
 __all__ = ["SERVICE", "router"]
 
@@ -104,6 +105,7 @@ async def _card(at: Desk, held: dict[str, Any], patient: str) -> dict[str, Any]:
     try:
         sent = await asyncio.to_thread(read_fhir, held)
     except RecordingError as error:
+        request_telemetry.of_process().refused(422, error.code)  # the answer is a card all the same
         return refused_card(str(error), source)
     _check_patient(sent, patient)
     analysis = await at.analyze(sent.recording, AnalyzeOptions())

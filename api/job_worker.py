@@ -25,6 +25,7 @@ from api.keeping import Keeping
 from api.outcomes import as_outcome
 from api.problems import answer, invalid, problem
 from api.requests import FhirWish
+from serving import request_telemetry
 from serving.audit import Action, AuditUnavailable, Outcome
 from serving.job_shelf import Record
 from serving.job_state import MOST_CRASHES, JobStopped
@@ -216,6 +217,7 @@ class JobWorker:
         if isinstance(made, Response):
             if made.status_code == 503:
                 raise Busy
+            request_telemetry.of_process().refused(made.status_code, _reason(made))
             return _aside(record, index, content, made), True, _reason(made)
         if len(made) > RESULT_BYTES:
             refused = problem(422, "result_too_large", f"the result has more than {RESULT_BYTES} bytes")

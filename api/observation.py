@@ -111,7 +111,7 @@ class Observer:
                 [outcome.pooled for outcome in outcomes if isinstance(outcome, Encoded)]
             )
         if embedded.calibration is Calibration.REFERENCE_COHORT:
-            self._drift.came_out(_stacked(outcomes))
+            self._drift.came_out(_stacked([made.pooled for made in outcomes if isinstance(made, Encoded)]))
 
     def _saw(self, record: _Record, weeks: Weeks, calibration: Calibration) -> None:
         """See raw weeks on their way into the model."""
@@ -129,7 +129,7 @@ class Observer:
         record.reasons |= {week.absent.reason.value for week in weeks if week.absent}
         if weeks:
             record.missing = sum(week.missing_fraction for week in weeks) / len(weeks)
-        embeddings = np.array(found, np.float32).reshape(len(found), -1)
+        embeddings = _stacked(found)
         record.came_out = _digest([embeddings]) if self._key and found else b""
         self._told.ended("encoded", len(found))
         self._told.ended("rejected", len(weeks) - len(found))
@@ -182,9 +182,8 @@ def _digest(arrays: Sequence[npt.NDArray[np.float32]]) -> bytes:
     return whole.digest()
 
 
-def _stacked(outcomes: Sequence[Outcome]) -> npt.NDArray[np.float32]:
-    rows = [outcome.pooled for outcome in outcomes if isinstance(outcome, Encoded)]
-    return np.array(rows, np.float32).reshape(len(rows), -1)
+def _stacked(rows: Sequence[Sequence[float] | npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    return np.array(rows, np.float32) if rows else np.empty((0, 1), np.float32)
 
 
 def _absences(analysis: Analysis) -> Counter[str]:
@@ -221,6 +220,11 @@ class ObservedDesk(Desk):
             embedded = await super().embed(order)
             self.observer.embedded(record, order.rows, embedded)
         return embedded
+
+    @station("pat.report")
+    async def report(self, recording: Recording, options: AnalyzeOptions) -> str:
+        """Analyse one recording and say it as one HTML page."""
+        return await super().report(recording, options)
 
     @station("pat.fhir")
     async def in_fhir(self, analysis: Analysis, recording: Recording, wish: FhirWish) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
     python -m benchmarks [--quick] [PART ...]
 
-Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, fhir, cold,
+Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, tracing, fhir, cold,
 growth, preprocessing; all of them without a name. ``--quick`` takes a corner of each and writes nothing.
 """
 
@@ -26,6 +26,7 @@ from benchmarks import (
     results_file,
     safeguards,
     service,
+    tracing,
 )
 
 Part = Callable[[bool], Any]
@@ -43,6 +44,10 @@ def _service(quick: bool) -> Any:
 
 def _safeguards(quick: bool) -> Any:
     return safeguards.measure(20) if quick else safeguards.measure()
+
+
+def _tracing(quick: bool) -> Any:
+    return tracing.measure(tracing.Plan(seconds=1, turns=2)) if quick else tracing.measure()
 
 
 def _fhir(quick: bool) -> Any:
@@ -73,6 +78,7 @@ PARTS: dict[str, Part] = {
     **{f"encoder{batch}": partial(_encoder, batch) for batch in encoder.BATCHES},
     "service": _service,
     "safeguards": _safeguards,
+    "tracing": _tracing,
     "fhir": _fhir,
     "cold": _cold,
     "growth": _growth,

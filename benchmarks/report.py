@@ -158,6 +158,25 @@ def _safeguards() -> str:
     return _measured("safeguards", make)
 
 
+def _tracing() -> str:
+    def make(cells: list[Document]) -> str:
+        header = ("door", "requests/s", "traced", "traced : not", "CPU ms per request", "traced")
+        rows = [
+            (
+                cell["door"],
+                f"{cell['rate']:.0f}",
+                f"{cell['rate_traced']:.0f}",
+                f"{cell['rate_ratio']:.2f}",
+                f"{cell['cpu_ms']:.1f}",
+                f"{cell['cpu_ms_traced']:.1f}",
+            )
+            for cell in cells
+        ]
+        return _table(header, rows)
+
+    return _measured("tracing", make)
+
+
 def _fhir() -> str:
     def make(measured: Document) -> str:
         header = ("/analyze, ms", "/fhir/$analyze, ms", "beyond, ms", "target, ms")
@@ -207,6 +226,7 @@ _TABLES = {
     },
     **{part: partial(_service, part) for part in ("service", "service_avx2")},
     "safeguards": _safeguards,
+    "tracing": _tracing,
     "fhir": _fhir,
     "cold": _cold,
     "growth": _growth,

@@ -6,6 +6,7 @@ fold          the same encoder with other tensors: one set of keys and values fo
 onnx_graph    the folded encoder as an ONNX graph
 checkpoint    weights in both forms with scaling, golden and provenance, on disk as safetensors
 golden        the panel of weeks that proves an engine
+reference     what weeks of the cohort and their embeddings are like
 scores        what a head says of an embedding, without torch
 keras_import  the authors' HDF5 files, every layout
 download      the official files
@@ -22,6 +23,7 @@ __all__ = [
     "keras_import",
     "onnx_graph",
     "pat",
+    "reference",
     "scores",
     "store",
 ]

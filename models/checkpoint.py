@@ -233,7 +233,7 @@ class _ScalingCard(_Strict):
 
 class _StatisticCard(_Strict):
     mean: float
-    sd: Annotated[float, Field(gt=0)]
+    sd: Annotated[float, Field(ge=0)]
 
 
 class _ReferenceCard(_Strict):

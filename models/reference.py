@@ -33,7 +33,7 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Statistic:
-    """Mean and SD of one number over the weeks of a cohort."""
+    """Mean and SD of one number over the weeks of a cohort; of one that never varies nothing is told."""
 
     mean: float
     sd: float

@@ -43,7 +43,7 @@ class Window:
             self._since = 0
             means = np.mean(self._rows, axis=0)
         known = zip(self._names, map(float, means), self._reference, strict=False)  # none without a reference
-        self._tell({name: (mean - usual.mean) / usual.sd for name, mean, usual in known})
+        self._tell({name: (mean - usual.mean) / usual.sd for name, mean, usual in known if usual.sd > 0})
 
 
 class Drift:

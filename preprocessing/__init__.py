@@ -8,6 +8,7 @@ wear        when the device was worn
 week        Week: the 10,080-minute local grid
 scaling     Scaling: per-minute mean and SD of a cohort
 runs        unbroken stretches of a mask
+stations    names for whoever traces the pipeline or watches what passes
 """
 
-__all__ = ["calendar", "readers", "recording", "runs", "scaling", "units", "wear", "week"]
+__all__ = ["calendar", "readers", "recording", "runs", "scaling", "stations", "units", "wear", "week"]

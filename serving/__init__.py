@@ -11,7 +11,10 @@ start      `pat serve`
 hardening  no core dumps
 spans      what of a span may leave
 admission  how many weeks may wait for the runner before the door says 503
-telemetry  batch size, wait and queue for Prometheus
+telemetry  what Prometheus is told of batches, safeguards and deliveries; request_telemetry of requests,
+           model_telemetry of weights, weeks and drift, state_telemetry of breakers, jobs, memory
+under_way  the request that is being answered, as log lines and metrics name it
+tracing    spans on their way to a collector, bounded; span_telemetry counts the lost
 logs       one JSON line per event, never a health value
 auth       who asks: each token verified by who is responsible for its issuer; firebase_tokens, system_tokens
 revocation whether a sign-in still holds, before what cannot be taken back; signing_keys fetches what verifies
@@ -56,6 +59,7 @@ __all__ = [
     "leases",
     "limits",
     "logs",
+    "model_telemetry",
     "outbound",
     "outbox",
     "policy",
@@ -64,18 +68,23 @@ __all__ = [
     "redis_address",
     "redis_store",
     "repeats",
+    "request_telemetry",
     "revocation",
     "routes",
     "settings",
     "shared_rates",
     "signing_keys",
     "smart",
+    "span_telemetry",
     "spans",
     "start",
     "state",
+    "state_telemetry",
     "store",
     "system_tokens",
     "telemetry",
     "tls",
+    "tracing",
+    "under_way",
     "web_address",
 ]

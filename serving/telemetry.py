@@ -86,6 +86,8 @@ class DeliveryTelemetry:
             multiprocess_mode="livemostrecent",
             registry=registry,
         )
+        for outcome in ("delivered", "postponed", "dead"):
+            self._tries.labels(outcome)
 
     def ended(self, outcome: str) -> None:
         """Say how a try ended: delivered, postponed or dead."""

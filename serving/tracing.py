@@ -12,6 +12,7 @@ Errors:
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from opentelemetry.trace import get_current_span
 
-from serving.settings import Settings
+from serving.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     import httpx
@@ -65,12 +66,24 @@ class Collector:
 
     @classmethod
     def of(cls, settings: Settings) -> Collector | None:
-        """Return the one of the settings, None where they name none; raises HeadersUnusable."""
+        """Return the one of the settings, None where they name none.
+
+        Raises HeadersUnusable, or SettingsError for certificates that cannot be read.
+        """
         if not settings.otlp_endpoint:
             return None
         file = settings.otlp_headers_file
         headers = headers_of(Path(file)) if file else {}
-        return cls(settings.otlp_endpoint, settings.otlp_sample, settings.otlp_ca_file, headers)
+        made = cls(settings.otlp_endpoint, settings.otlp_sample, settings.otlp_ca_file, headers)
+        try:
+            made.trusted()
+        except OSError:  # ssl.SSLError is one
+            raise SettingsError("PAT_OTLP_CA_FILE: expected certificates in a PEM file") from None
+        return made
+
+    def trusted(self) -> ssl.SSLContext:
+        """Return whom the service believes to be the collector; OSError for a file that is none."""
+        return ssl.create_default_context(cafile=self.ca_file or None)
 
     @property
     def url(self) -> str:
@@ -133,13 +146,11 @@ class OtlpExporter(SpanExporter):
 
     def _connected(self) -> httpx.Client:
         if self._client is None:
-            import ssl  # noqa: PLC0415  # same
-
             import httpx  # noqa: PLC0415  # same
 
             headers = {"Content-Type": "application/x-protobuf", "User-Agent": "pat-service"}
             self._client = httpx.Client(
-                verify=ssl.create_default_context(cafile=self._at.ca_file or None),
+                verify=self._at.trusted(),
                 trust_env=False,
                 follow_redirects=False,
                 headers={**headers, **self._at.headers},

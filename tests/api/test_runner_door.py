@@ -11,6 +11,10 @@ import pytest
 import uvicorn
 from _bentoml_impl.client.proxy2 import AsyncClient
 from _bentoml_impl.server.app import ServiceAppFactory
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.responses import JSONResponse
 
 from api import dispatch
@@ -191,3 +195,45 @@ async def test_a_runner_that_does_not_answer_in_time_is_unavailable(tmp_path):
     async with serving(late, uds=str(path)), connected(path.as_uri(), 0.1) as socket:
         with pytest.raises(RunnerUnavailable, match="in time"):
             await socket.run(ITEMS)
+
+
+# Traces
+
+
+CALLERS = [f"00-{trace * 32}-{'b' * 16}-01" for trace in "12"]
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """What spans end."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    TracerProvider.add_span_processor(provider, SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    return exporter.get_finished_spans
+
+
+async def test_each_caller_in_a_frame_has_a_span_of_the_batch(door, traced):
+    frame = hop.pack(ITEMS)
+    assert (await ask(door, content=frame, headers={**TYPE, "X-PAT-Callers": ",".join(CALLERS)})).is_success
+    spans = traced()
+    assert [f"{span.context.trace_id:032x}" for span in spans] == ["1" * 32, "2" * 32]
+    assert {span.name for span in spans} == {"pat.batch"}
+    assert {f"{span.parent.span_id:016x}" for span in spans} == {"b" * 16}
+    assert all(span.attributes == {"pat.weeks": 2, "pat.batch_weeks": 2} for span in spans)
+    assert all(span.start_time <= span.end_time for span in spans)
+
+
+@pytest.mark.parametrize("said", ["", "canary4711", CALLERS[0].removesuffix("1") + "0", "," * 1000])
+async def test_what_is_no_recorded_caller_has_none_and_is_answered_all_the_same(door, traced, said):
+    assert (await ask(door, content=hop.pack(ITEMS), headers={**TYPE, "X-PAT-Callers": said})).is_success
+    assert traced() == ()
+
+
+async def test_the_socket_names_the_callers_that_are_recorded_once_each_call(tmp_path, door, traced):
+    items = [dict(item) for item in ITEMS]
+    items[0]["traceparent"] = CALLERS[0]
+    items[1]["traceparent"] = CALLERS[1].removesuffix("1") + "0"  # not recorded
+    path = tmp_path / "runner.sock"
+    async with serving(door, uds=str(path)), connected(path.as_uri()) as socket:
+        assert await socket.run(items) == [{"first": 3.0}, {"first": 5.0}]
+    assert [f"{span.context.trace_id:032x}" for span in traced()] == ["1" * 32]

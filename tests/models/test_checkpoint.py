@@ -22,6 +22,7 @@ from models.config import CONFIGS
 from models.heads import Head
 from models.keras_import import import_keras
 from models.pat import PAT, golden
+from models.reference import INPUT, OUTPUT, Reference, Statistic
 from preprocessing.scaling import Scaling
 from preprocessing.units import Device, Unit, WearSite
 from tests.models.keras_files import checkpoint, head_arrays, keras_arrays, write_fine_tuned
@@ -288,3 +289,49 @@ def test_a_scaling_that_no_cohort_can_have_is_refused(whole, folder):
     edited(folder, lambda card: card["files"].update({"scaling.safetensors": file}))
     with pytest.raises(CheckpointError, match=r"scaling\.safetensors: scaling sd"):
         load(folder)
+
+
+def described():
+    return Reference(
+        "a cohort",
+        200,
+        {name: Statistic(1.0, 0.5) for name in INPUT},
+        {name: Statistic(0.0, 2.0) for name in OUTPUT},
+    )
+
+
+def test_a_reference_comes_back_and_changes_no_digest(whole, tmp_path):
+    told = replace(whole, reference=described())
+    assert told.digest == whole.digest
+    save(told, tmp_path / "told")
+    assert load(tmp_path / "told").reference == described()
+
+
+def test_a_card_without_a_reference_is_as_it_was_before_there_were_any(folder):
+    assert "reference" not in json.loads((folder / CARD).read_text())
+    assert load(folder).reference is None
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("n",), 1),
+        (("input", "mean", "sd"), -1),
+        (("input", "mean"), None),
+        (("output", "median"), {"mean": 0, "sd": 1}),
+        (("note",), "more"),
+    ],
+)
+def test_a_reference_that_is_none_is_refused(whole, tmp_path, place, value):
+    save(replace(whole, reference=described()), tmp_path / "told")
+    card = json.loads((tmp_path / "told" / CARD).read_text())
+    at = card["reference"]
+    for step in place[:-1]:
+        at = at[step]
+    if value is None:
+        del at[place[-1]]
+    else:
+        at[place[-1]] = value
+    (tmp_path / "told" / CARD).write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match="reference"):
+        load(tmp_path / "told")

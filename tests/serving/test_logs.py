@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from serving.logs import ValueFreeFormatter, protect
+from serving.under_way import begun
 
 CANARY = "canary-7d1f"
 
@@ -81,3 +82,18 @@ def test_every_handler_of_the_server_gets_the_formatter():
         assert isinstance(handler.formatter, ValueFreeFormatter)
     finally:
         logger.removeHandler(handler)
+
+
+def test_a_line_of_ours_may_have_fields_and_a_foreign_one_may_not():
+    ours, foreign = record("pat.inference", "inference"), record("bentoml.serve", "%s", "x")
+    ours.fields = foreign.fields = {"weeks": 2}
+    assert json.loads(ValueFreeFormatter().format(ours))["weeks"] == 2
+    assert "weeks" not in json.loads(ValueFreeFormatter().format(foreign))
+
+
+def test_a_line_of_a_request_names_its_trace_its_id_and_its_door():
+    with begun("POST", "/analyze") as request:
+        request.trace, request.request = "0" * 32, "1" * 16
+        line = json.loads(ValueFreeFormatter().format(record("pat.service", "said")))
+    assert (line["trace"], line["request"], line["route"]) == ("0" * 32, "1" * 16, "/analyze")
+    assert "route" not in json.loads(ValueFreeFormatter().format(record("pat.service", "said")))
