@@ -19,7 +19,7 @@ from tests.deploy.tools import DEPLOY, PROMETHEUS, program, read
 from tests.doubles.http_server import Double
 from tests.e2e.server import free_port, stop
 
-_SECONDS = 30
+_SECONDS = 60
 
 
 class Receiver(Double):
@@ -80,9 +80,9 @@ def alertmanager(folder: Path, receiver: Receiver) -> Iterator[Running]:
 
 @contextlib.contextmanager
 def prometheus(folder: Path, target: str, alertmanager_url: str) -> Iterator[Running]:
-    """The example of deploy/prometheus that asks ``target`` each second, with its rules made hasty."""
+    """The example of deploy/prometheus that asks ``target`` every two seconds, with its rules made hasty."""
     config = read(PROMETHEUS / "prometheus.yml")
-    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["global"] = {"scrape_interval": "2s", "evaluation_interval": "1s"}
     config["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
     manager = {"static_configs": [{"targets": [alertmanager_url.removeprefix("http://")]}]}
     config["alerting"]["alertmanagers"] = [manager]
@@ -97,9 +97,9 @@ def prometheus(folder: Path, target: str, alertmanager_url: str) -> Iterator[Run
 
 
 def hasty(rules: str) -> str:
-    """The same rules with windows of ten seconds and no more than two of patience."""
+    """The same rules with windows of ten seconds and no more than five of patience."""
     rules = re.sub(r"\[\d+[smhd]\]", "[10s]", rules)
-    return re.sub(r"(for: |offset )\d+[smhd]", lambda found: found[1] + "2s", rules)
+    return re.sub(r"(for: |offset )\d+[smhd]", lambda found: found[1] + "5s", rules)
 
 
 @contextlib.contextmanager

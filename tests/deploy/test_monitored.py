@@ -102,7 +102,7 @@ def test_its_series_have_the_labels_that_the_code_gives_them(watched):
 
 def test_of_a_service_that_is_well_nothing_is_told(watched):
     slow = "Pat(ApiSlow|LatencyBudget.*|.*Slow|QueueWaitLong|CpuHigh)"  # which a busy machine may be
-    time.sleep(5)  # longer than the patience of the hasty rules
+    time.sleep(10)  # longer than the patience of the hasty rules
     assert value(watched, f'ALERTS{{alertstate="firing",alertname!~"{slow}"}}') == []
 
 

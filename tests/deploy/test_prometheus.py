@@ -139,8 +139,8 @@ def test_the_example_scrapes_what_the_service_documents():
 
 
 def test_the_older_names_are_documented_with_those_that_have_no_equal():
-    page = (ROOT / "docs" / "operations.md").read_text()
-    table = page.partition("### Older names")[2].partition("\n## ")[0]
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    table = page.partition("## Older names")[2].partition("\n## ")[0]
     here = {re.sub(r"_(bucket|sum|count)$", "", name) for name in recorded("clarity-names.yml")}
     equal, _, none = table.partition("No equal")
     assert set(re.findall(r"`(clarity_\w+)", equal)) == here
@@ -149,9 +149,7 @@ def test_the_older_names_are_documented_with_those_that_have_no_equal():
 
 def test_every_older_name_is_recorded_or_said_to_have_no_equal():
     facts = shared("facts/lessons.md").read_text().partition("## 11.")[2].partition("| Alert |")[0]
-    table = (
-        (ROOT / "docs" / "operations.md").read_text().partition("### Older names")[2].partition("\n## ")[0]
-    )
+    table = (ROOT / "docs" / "monitoring.md").read_text().partition("## Older names")[2].partition("\n## ")[0]
     older = set(re.findall(r"\b(?:\w+_)+(?:total|seconds|ratio|info|count|bytes|score)\b", facts))
     assert len(older) > 20
     assert {name for name in older if name.removeprefix("clarity_") not in table} == set()
