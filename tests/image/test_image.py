@@ -230,9 +230,20 @@ def test_no_secret_and_no_trace_of_the_machine_that_built_it_is_in_it(image):
     assert not {name for name in variables if name.startswith("PIP_") or "PROXY" in name.upper()}
 
 
-def test_tests_and_training_stay_outside(image):
-    found = looked(image, "ls /opt/pat/src").split()
-    assert not {"tests", "training", "benchmarks", "validation", "examples"} & set(found)
+def test_of_the_project_only_the_service_and_its_command_are_in_it(image):
+    rooms = {
+        "api",
+        "commands",
+        "deploy",
+        "models",
+        "pat_runner",
+        "postprocessing",
+        "preprocessing",
+        "serving",
+    }
+    files = {"LICENSE", "NOTICE", "__pycache__", "bentofile.yaml", "cli.py", "service.py"}
+    assert set(looked(image, "ls -A /opt/pat/src").split()) == rooms | files
+    assert looked(image, "ls /opt/pat/src/deploy").split() == ["entry.sh"]
 
 
 def test_the_command_works_in_it_without_a_network(image, outside):
