@@ -78,7 +78,7 @@ def test_the_command_starts_without_heavy_imports():
 def test_the_pins_agree_with_the_declared_dependencies():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / "constraints.txt").read_text() + (ROOT / "constraints-dev.txt").read_text()
-    pinned = dict(line.split("==") for line in lines.split())
+    pinned = dict(line.partition(";")[0].split("==") for line in lines.splitlines())
     declared = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = [re.split(r"[=<>;\[ ]", item)[0].replace("_", "-").replace(".", "-").lower() for item in declared]
     assert set(names) <= {name.replace("_", "-").replace(".", "-").lower() for name in pinned}

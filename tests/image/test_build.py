@@ -1,13 +1,13 @@
 """What the images are made of, as far as it can be seen without building them."""
 
 import importlib.metadata
-import json
 import re
 import tomllib
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.image import page
 from tests.shared import ROOT
 
 TORCH_ONLY = re.search(r'ARG TORCH_ONLY="(.*)"', (ROOT / "deploy" / "Containerfile").read_text())[1].split()
@@ -49,17 +49,6 @@ def test_without_torch_leaves_out_what_torch_alone_needs():
 
 
 def test_the_page_says_what_was_measured_last():
-    measured = json.loads((ROOT / "benchmarks" / "results" / "image.json").read_text())["measured"]
-    page = (ROOT / "docs" / "container.md").read_text()
-    for image, numbers in measured.items():
-        row = " | ".join(
-            (
-                f"`{image}`",
-                f"{numbers['megabytes']:.0f} MB",
-                f"{numbers['ready_seconds']:.1f} s",
-                f"{numbers['stop_seconds']:.1f} s",
-                f"{numbers['peak_megabytes']:.0f} MB",
-                f"{numbers['rebuild_seconds']:.0f} s",
-            )
-        )
-        assert f"| {row} |" in page
+    text = page.PAGE.read_text()
+    assert "<!-- results: image -->" in text
+    assert page.filled(text) == text

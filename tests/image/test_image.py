@@ -9,15 +9,14 @@ import subprocess
 import time
 
 import httpx
-import numpy as np
 import pytest
 
-from benchmarks import results_file
 from models import store
 from pat_runner.engines import chosen
 from serving.keys import new_line
 from tests.certificates import Authority
 from tests.e2e.server import DEMO, free_port, home_with_demo_weights, serve
+from tests.image import page
 from tests.image.containers import (
     IMAGES,
     SERVICE,
@@ -69,19 +68,29 @@ def outside(week):
 def results():
     """Writes what was measured, once everything was."""
     yield
-    whole = {"megabytes", "ready_seconds", "stop_seconds", "peak_megabytes"}
-    if set(MEASURED) == set(IMAGES) and all(whole <= set(found) for found in MEASURED.values()):
-        results_file.write("image", "make image-test", MEASURED)
+    numbers = {"megabytes", "ready_seconds", "stop_seconds", "peak_megabytes", "rebuild_seconds"}
+    if all(set(MEASURED.get(image, ())) == numbers for image in IMAGES):
+        page.write(MEASURED)
 
 
 def measured(image, **numbers):
     MEASURED.setdefault(image, {}).update(numbers)
 
 
-def without_vectors(document):
-    """The document without the numbers of the network, and those by themselves."""
-    vectors = [week["embedding"] for week in document["weeks"]]
-    return {**document, "weeks": [{**week, "embedding": None} for week in document["weeks"]]}, vectors
+def assert_same(found, right, place=""):
+    """Equal to the last digit but one, which another build of Python rounds otherwise; embeddings to 1e-4."""
+    if isinstance(right, dict):
+        assert set(found) == set(right), place
+        for name, value in right.items():
+            assert_same(found[name], value, f"{place}.{name}")
+    elif isinstance(right, list):
+        assert len(found) == len(right), place
+        for one, other in zip(found, right, strict=True):
+            assert_same(one, other, place)
+    elif isinstance(right, float):
+        assert found == pytest.approx(right, rel=1e-13, abs=1e-4 if place.endswith("embedding") else 0), place
+    else:
+        assert found == right, place
 
 
 def test_the_image_is_as_small_as_promised(image):
@@ -92,12 +101,8 @@ def test_the_image_is_as_small_as_promised(image):
 def test_the_example_is_answered_as_outside(running, week, outside):
     answer = running.client().post("/analyze", json=week)
     assert answer.status_code == 200
-    (document, vectors), (expected, expected_vectors) = (
-        without_vectors(answer.json()),
-        without_vectors(outside),
-    )
-    assert document == expected
-    np.testing.assert_allclose(np.array(vectors), np.array(expected_vectors), atol=1e-4)
+    assert len(answer.json()["weeks"]) == 1
+    assert_same(answer.json(), outside)
 
 
 def test_the_engine_is_the_one_that_was_built_here(running):
@@ -199,7 +204,7 @@ def test_the_memory_bound_is_what_the_processes_see(running):
     assert str(2**30) in limits.split()
 
 
-def test_no_compiler_and_no_installer_is_in_it(image):
+def test_no_compiler_and_nothing_that_fetches_code_for_it_is_in_it(image):
     tools = "gcc cc c++ g++ clang tcc ld as make cmake git curl wget pip pip3 uv"
     assert looked(image, f"for t in {tools}; do command -v $t || true; done") == ""
 
@@ -225,16 +230,27 @@ def test_no_secret_and_no_trace_of_the_machine_that_built_it_is_in_it(image):
     assert not {name for name in variables if name.startswith("PIP_") or "PROXY" in name.upper()}
 
 
-def test_tests_and_training_stay_outside(image):
-    found = looked(image, "ls /opt/pat/src").split()
-    assert not {"tests", "training", "benchmarks", "validation", "examples"} & set(found)
+def test_of_the_project_only_the_service_and_its_command_are_in_it(image):
+    rooms = {
+        "api",
+        "commands",
+        "deploy",
+        "models",
+        "pat_runner",
+        "postprocessing",
+        "preprocessing",
+        "serving",
+    }
+    files = {"LICENSE", "NOTICE", "__pycache__", "bentofile.yaml", "cli.py", "service.py"}
+    assert set(looked(image, "ls -A /opt/pat/src").split()) == rooms | files
+    assert looked(image, "ls /opt/pat/src/deploy").split() == ["entry.sh"]
 
 
 def test_the_command_works_in_it_without_a_network(image, outside):
     week = ROOT / "examples" / "week.json"
     done = once(image, "analyze", "/data/week.json", options=(f"--volume={week}:/data/week.json:ro",))
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["sleep"] == outside["sleep"]
+    assert_same(json.loads(done.stdout)["sleep"], outside["sleep"])
 
 
 def test_it_does_not_start_for_other_machines_without_identity_and_tls(image):
