@@ -51,4 +51,5 @@ def _later(backlog: int) -> None:
 
 def install() -> None:
     """Let BentoML supervise with it; call before it starts its processes."""
-    bentoml_circus.Arbiter = Supervisor
+    module: Any = bentoml_circus
+    module.Arbiter = Supervisor

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.drain import draining
 from serving.limits import Refuse
 
 __all__ = ["HEADERS", "HEADERS_OVER_TLS", "AnswerHeaders", "LoopbackOnly", "TlsOnly"]
@@ -24,7 +25,10 @@ _LOCAL = ("127.", "::1", "localhost", "/")  # how a local address begins; "/" is
 
 @dataclass(frozen=True)
 class AnswerHeaders:
-    """Adds ``headers`` to every answer that does not say otherwise, and removes the server's name."""
+    """Adds ``headers`` to every answer that does not say otherwise, and removes the server's name.
+
+    In a process that was told to end it closes the connection, so that a proxy keeps none to be cut off.
+    """
 
     app: ASGIApp
     headers: Mapping[str, str]
@@ -38,6 +42,8 @@ class AnswerHeaders:
                 for name, value in self.headers.items():
                     made.setdefault(name, value)
                 del made["server"]
+                if draining():
+                    made["connection"] = "close"
                 message = {**message, "headers": made.raw}
             await send(message)
 

@@ -106,6 +106,10 @@ def test_each_instance_keeps_its_own_trail():
 
 def test_an_instance_has_time_to_end():
     settings = Settings.from_environment(settings_of("pat-1"))
+    kept = re.search(
+        r"keepalive_timeout (\d+)s;  # the service", (DEPLOY / "nginx" / "pat-service.conf").read_text()
+    )
+    assert settings.drain_seconds > int(kept.group(1))  # nginx keeps no connection that is cut off
     for name in INSTANCES:
         grace = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
         assert grace > settings.drain_seconds + settings.timeout_seconds

@@ -1,8 +1,11 @@
 """deploy/nginx before no instance at all: its limits are the service's, and its refusals look like it."""
 
 import json
+import re
+import shlex
 import socket
 import ssl
+import subprocess
 
 import httpx
 import pytest
@@ -14,6 +17,7 @@ from serving.settings import Settings
 from serving.tls import CIPHERS
 from tests.deploy.parts import DEPLOY, deployed_nginx
 from tests.e2e.server import free_port
+from tests.shared import ROOT
 
 pytestmark = pytest.mark.security
 SETTINGS = Settings()
@@ -142,3 +146,15 @@ def test_the_configuration_is_accepted_as_a_whole(nginx):
     tested = nginx.command("-t")
     assert tested.returncode == 0, tested.stderr
     assert "warn" not in tested.stderr
+
+
+def test_the_rollout_of_the_page_takes_an_instance_out_and_puts_it_back(tmp_path):
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    out, back = re.findall(r"^(sed -i .*) deploy/nginx/upstream.conf$", page, re.MULTILINE)
+    file, before = tmp_path / "upstream.conf", (DEPLOY / "nginx" / "upstream.conf").read_text()
+    file.write_text(before)
+    subprocess.run([*shlex.split(out), file], check=True)
+    assert "server pat-1:3000 max_fails=2 fail_timeout=2s down;" in file.read_text()
+    assert "server pat-2:3000 max_fails=2 fail_timeout=2s;" in file.read_text()
+    subprocess.run([*shlex.split(back), file], check=True)
+    assert file.read_text() == before

@@ -128,6 +128,7 @@ def deployed(folder: Path, settings: Mapping[str, str] | None = None) -> Iterato
             "PAT_CERTIFICATES_URL": endpoint.url,
             "PAT_REDIS_CA_FILE": str(secrets / "ca.pem"),
             "PAT_RUNNER_THREADS": "1",
+            "PAT_DRAIN_SECONDS": "5",  # as in compose.yml
             "PAT_RATE_ADDRESS": "1000000",
             "PAT_RATE_TENANT": "1000000",
         }
@@ -174,6 +175,8 @@ class Load:
     body: bytes
     callers: int = 8
     tokens: list[str] = field(default_factory=list)
+    path: str = "/analyze"
+    pause: float = 0.0
     told: list[tuple[float, float, str]] = field(default_factory=list)  # when asked, when told, what
     running: bool = True
 
@@ -191,12 +194,13 @@ class Load:
             began = time.monotonic()
             try:
                 who = {"Authorization": f"Bearer {next(turn)}"}
-                async with session.post("/analyze", data=self.body, headers=kind | who) as answer:
+                async with session.post(self.path, data=self.body, headers=kind | who) as answer:
                     await answer.read()
                     what = str(answer.status)
             except (aiohttp.ClientError, TimeoutError) as error:
                 what = type(error).__name__
             self.told.append((began, time.monotonic(), what))
+            await asyncio.sleep(self.pause)
 
     def rate(self, since: float, until: float) -> float:
         """Answers a second between two moments."""
@@ -210,3 +214,10 @@ def load(at: Deployed, body: bytes, callers: int = 8) -> Load:
     """A load on nginx by people of whom none asks often."""
     tokens = [token(sub=f"load-{number}") for number in range(400)]
     return Load(at.nginx.url, trusting(at.secrets), body, callers, tokens)
+
+
+def changes(at: Deployed) -> Load:
+    """Requests that nginx sends once and no more: an admin's, who begins relations of care."""
+    tokens = [token(sub=f"admin-{number}", roles=["admin"]) for number in range(40)]
+    body = b'{"subject": "anna-care", "uid": "user-care"}'
+    return Load(at.nginx.url, trusting(at.secrets), body, 2, tokens, "/v1/care:begin", 0.05)

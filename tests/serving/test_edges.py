@@ -51,3 +51,10 @@ async def test_an_answer_s_own_policy_stays():
     inner = PlainTextResponse("page", headers={"Content-Security-Policy": "default-src 'self'"})
     answer = await asked(AnswerHeaders(inner, HEADERS))
     assert answer.headers.get_list("content-security-policy") == ["default-src 'self'"]
+
+
+async def test_a_process_that_was_told_to_end_closes_each_connection_with_its_answer(monkeypatch):
+    app = AnswerHeaders(PlainTextResponse("here"), HEADERS)
+    assert "connection" not in (await asked(app)).headers
+    monkeypatch.setattr("serving.edges.draining", lambda: True)
+    assert (await asked(app)).headers["connection"] == "close"
