@@ -3,8 +3,8 @@
     python -m benchmarks [--quick] [PART ...]
 
 Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, fhir, cold,
-cohort (with the extra ``cohort``), growth, preprocessing; all of them without a name. ``--quick`` takes a
-corner of each and writes nothing.
+cohort and cohort_killed (with the extra ``cohort``), growth, preprocessing; all of them
+without a name. ``--quick`` takes a corner of each and writes nothing.
 """
 
 from __future__ import annotations
@@ -59,6 +59,10 @@ def _cohort(quick: bool) -> Any:
     return cohort.measure(60, 5) if quick else cohort.measure()
 
 
+def _cohort_killed(quick: bool) -> Any:
+    return cohort.measure_killed(60, 5) if quick else cohort.measure_killed()
+
+
 def _growth(quick: bool) -> Any:
     return growth.measure((160,), 1) if quick else growth.measure()
 
@@ -82,6 +86,7 @@ PARTS: dict[str, Part] = {
     "fhir": _fhir,
     "cold": _cold,
     "cohort": _cohort,
+    "cohort_killed": _cohort_killed,
     "growth": _growth,
     "preprocessing": _preprocessing,
 }
