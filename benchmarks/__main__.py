@@ -3,8 +3,8 @@
     python -m benchmarks [--quick] [PART ...]
 
 Parts: encoder1, encoder8, encoder32 (by the weeks in a batch), service, safeguards, tracing, fhir, cache,
-cold, load, cohort (with the extra ``cohort``), growth, preprocessing, instances; all of them without a name.
-``--quick`` takes a corner of each and writes nothing.
+cold, load, cohort and cohort_killed (with the extra ``cohort``), growth, preprocessing, instances; all of
+them without a name. ``--quick`` takes a corner of each and writes nothing.
 """
 
 from __future__ import annotations
@@ -76,6 +76,10 @@ def _load(quick: bool) -> Any:
     return overload.measure(small if quick else overload.LoadStudy())
 
 
+def _cohort_killed(quick: bool) -> Any:
+    return cohort.measure_killed(60, 5) if quick else cohort.measure_killed()
+
+
 def _growth(quick: bool) -> Any:
     return growth.measure((160,), 1) if quick else growth.measure()
 
@@ -106,6 +110,7 @@ PARTS: dict[str, Part] = {
     "cold": _cold,
     "load": _load,
     "cohort": _cohort,
+    "cohort_killed": _cohort_killed,
     "growth": _growth,
     "preprocessing": _preprocessing,
     "instances": _instances,

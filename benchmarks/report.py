@@ -236,30 +236,15 @@ def _cold() -> str:
 
 def _cohort() -> str:
     def make(measured: Document) -> str:
-        header = (
-            "way",
-            "wall s",
-            "until the first part",
-            "recordings / s",
-            "at work",
-            "bytes of local",
-        )
-        rows = [
-            (
-                cell["way"],
-                f"{cell['seconds']:.1f}",
-                f"{cell['first_part_seconds']:.1f}",
-                f"{cell['per_second']:.1f}",
-                f"{cell['working_per_second']:.1f}",
-                "yes" if cell["bytes_of_local"] else "no",
-            )
-            for cell in measured["cells"]
-        ]
+        header = ("way", "wall s", "until the first part", "recordings / s", "at work")
+        numbers = ("seconds", "first_part_seconds", "per_second", "working_per_second")
+        rows = [(cell["way"], *(f"{cell[name]:.1f}" for name in numbers)) for cell in measured["cells"]]
         said = (
-            f"{measured['recordings']} recordings of {measured['days']} days, "
-            f"{measured['megabytes']:.0f} MB, "
-            f"{measured['per_file']} to a file. Efficiency of two workers: {measured['efficiency']:.0%} at "
-            f"work, {measured['efficiency_with_start']:.0%} with the start of Ray and of the workers."
+            f"{measured['recordings']} recordings of {measured['days']} days, {measured['megabytes']:.0f} "
+            f"MB, {measured['per_file']} to a file. All ways wrote the same bytes: "
+            f"{'yes' if measured['same_bytes'] else 'no'}. Efficiency of two workers: "
+            f"{measured['efficiency']:.0%} at work, {measured['efficiency_with_start']:.0%} with the start "
+            "of Ray and of the workers."
         )
         return f"{_table(header, rows)}\n\n{said}"
 
@@ -318,6 +303,16 @@ def _load_said(measured: Document) -> str:
     )
 
 
+def _cohort_killed() -> str:
+    def make(cell: Document) -> str:
+        straight = results_file.read("cohort")
+        written = straight["measured"]["cells"][0]["written_sha256"] if straight else None
+        same = "yes" if cell["written_sha256"] == written else "no"
+        return f"{cell['way']}, of the same recordings: the bytes of the table's first way: {same}."
+
+    return _measured("cohort_killed", make)
+
+
 def _growth() -> str:
     def make(cells: list[Document]) -> str:
         tokens = sorted({cell["tokens"] for cell in cells})
@@ -347,6 +342,7 @@ _TABLES = {
     "cold": _cold,
     "cohort": _cohort,
     "load": _load,
+    "cohort_killed": _cohort_killed,
     "growth": _growth,
     "preprocessing": _preprocessing,
 }

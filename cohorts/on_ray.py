@@ -26,7 +26,7 @@ from cohorts.work import Worker
 
 __all__ = ["WorkersLost", "check", "on_ray"]
 
-TIMES = 3  # that a worker is started again, and a part tried again
+TIMES = 3  # that Ray is started, a worker started again and a part tried again
 STORE_BYTES = 100_000_000  # of Ray's own memory for objects, which holds the plan
 _MISSING = "engine ray: Ray is not installed; pip install 'pat-service[cohort]', or choose --engine local"
 
@@ -77,7 +77,8 @@ class _Actor:
         return number, self._worker.do(number)
 
 
-def _start(ray: Any, workers: int, folder: str) -> None:
+def _start(ray: Any, workers: int, folder: str, left: int = TIMES) -> None:
+    """Start Ray; on a busy machine its processes may not come up in the half minute that it gives them."""
     try:
         ray.init(
             address="local",
@@ -88,8 +89,11 @@ def _start(ray: Any, workers: int, folder: str) -> None:
             logging_level="ERROR",
             _temp_dir=folder,
         )
-    except Exception as error:  # which is what Ray raises where its processes do not come up in half a minute
-        raise WorkersLost("Ray did not start, on a busy machine perhaps; run again") from error
+    except Exception as error:
+        ray.shutdown()
+        if left == 1:
+            raise WorkersLost("Ray did not start, on a busy machine perhaps; run again") from error
+        _start(ray, workers, folder, left - 1)
 
 
 @contextmanager
@@ -98,6 +102,7 @@ def _ray(workers: int) -> Iterator[Any]:
     os.environ.update(
         RAY_USAGE_STATS_ENABLED="0",
         RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",  # off, Ray listens on 127.0.0.1 only, on Linux as well
+        RAY_worker_niceness="0",  # the priority of the command, as in one process
         RAY_AUTH_MODE="token",
         RAY_AUTH_TOKEN=secrets.token_hex(32),
     )

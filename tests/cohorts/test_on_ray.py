@@ -1,5 +1,6 @@
 """Several workers: the bytes of one process, nothing lost or doubled when one dies, and out of reach."""
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -57,21 +58,27 @@ def ended(process):
     return process.returncode, out
 
 
+def family(process):
+    """The run's process and all below it."""
+    top = psutil.Process(process.pid)
+    return [top, *top.children(recursive=True)]
+
+
 def workers_of(process):
     found = []
-    for child in psutil.Process(process.pid).children(recursive=True):
-        try:
-            if child.cmdline()[:1] == ["ray::_Actor"] or child.cmdline()[0].startswith("ray::_Actor"):
-                found.append(child)
-        except (psutil.Error, IndexError):
-            continue
+    with contextlib.suppress(psutil.Error):
+        for child in family(process):
+            with contextlib.suppress(psutil.Error):
+                if " ".join(child.cmdline()).startswith("ray::_Actor"):
+                    found.append(child)
     return found
 
 
 def until_written(output, files, process):
-    """Wait until a run has written some parts."""
+    """Wait until a run, which still goes on, has written some parts."""
     while process.poll() is None and len(list(output.glob("set-aside-*"))) < files:
         time.sleep(0.02)
+    assert process.poll() is None, process.communicate()[0]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -107,13 +114,14 @@ def test_workers_that_die_again_and_again_end_the_run_and_it_can_go_on(source, s
     assert contents(tmp_path / "out") == straight
 
 
-def test_a_killed_run_leaves_no_process_and_goes_on_in_one_process(source, straight, tmp_path):
+def test_a_killed_run_leaves_no_worker_and_goes_on_in_one_process(source, straight, tmp_path):
     process = started(source, tmp_path / "out")
     until_written(tmp_path / "out", 3, process)
-    left = psutil.Process(process.pid).children(recursive=True)
+    workers = workers_of(process)
     process.kill()
     process.communicate(timeout=SECONDS)
-    _, alive = psutil.wait_procs(left, timeout=60)
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert len(workers) == 2
     assert alive == []
     subprocess.run([*COMMAND, *where(source, tmp_path / "out")], cwd=ROOT, capture_output=True, check=False)
     assert contents(tmp_path / "out") == straight
@@ -123,18 +131,25 @@ def test_a_killed_run_leaves_no_process_and_goes_on_in_one_process(source, strai
 def test_ray_listens_on_the_loopback_interface_only_and_asks_for_a_token(source, tmp_path):
     process = started(source, tmp_path / "out")
     until_written(tmp_path / "out", 1, process)
-    children = psutil.Process(process.pid).children(recursive=True)
-    addresses = {
-        socket.laddr.ip for child in [psutil.Process(process.pid), *children] for socket in listening(child)
-    }
-    tokens = {workers.environ().get("RAY_AUTH_TOKEN", "") for workers in workers_of(process)}
-    modes = {workers.environ().get("RAY_AUTH_MODE") for workers in workers_of(process)}
+    addresses = {socket.laddr.ip for child in family(process) for socket in listening(child)}
+    entry = next(child for child in family(process) if child.name() == "gcs_server")
+    port, token = listening(entry)[0].laddr.port, entry.environ()["RAY_AUTH_TOKEN"]
+    entered = [enter(port, mode) for mode in ({"token": "0" * 64}, {}, {"token": token})]
     process.terminate()
     ended(process)
     assert addresses
     assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
-    assert [len(token) for token in tokens] == [64]
-    assert modes == {"token"}
+    assert len(token) == 64
+    assert entered == [False, False, True]
+
+
+def enter(port, given):
+    """Whether a program of the same machine can look into the run's Ray."""
+    code = f"from ray._raylet import GcsClient; print(GcsClient(address='127.0.0.1:{port}').cluster_id.hex())"
+    mode = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": given["token"]} if given else {}
+    env = {**os.environ, "RAY_AUTH_MODE": "disabled", **mode}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False, timeout=60)
+    return done.returncode == 0
 
 
 def listening(child):
