@@ -27,7 +27,7 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions, chosen
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-from serving import edges, hardening, health_data, logs, protocol, scrape, spans, tls
+from serving import departure, edges, hardening, health_data, logs, protocol, scrape, spans, tls
 from serving.cores import cores
 from serving.keys import MasterKeys, Unreadable
 from serving.limits import BodyLimits, HeaderLimits, Pace
@@ -60,6 +60,8 @@ _ONE_THREAD = [  # numpy's libraries: the threads of this server are counted in 
 _NO_PROXY = {"name": "FORWARDED_ALLOW_IPS", "value": "nobody"}
 
 _MOUNTED = Mounted()
+_RUNNER_SHARE = 0.8  # of the time for an answer; what is left is to say that the runner does not answer
+_SPARE_SECONDS = 5  # that BentoML waits beyond the time for an answer
 _STORE_SECONDS = 5  # until a store that does not answer is tried again
 _SAFEGUARDS: dict[str, Any] = {}  # api.protection.Safeguards of this process, once it has started
 if SETTINGS.guarded:
@@ -97,6 +99,7 @@ class PatRunner:
 
     def __init__(self) -> None:
         logs.protect()
+        departure.install()
         self._runner: Runner | None = None
         try:
             tag, checkpoint = _checkpoint()
@@ -137,7 +140,7 @@ def _proven(checkpoint: Checkpoint) -> Runner:
     name="PatService",
     envs=[*_ONE_THREAD, _NO_PROXY],
     workers=SETTINGS.api_workers,
-    traffic={"timeout": SETTINGS.timeout_seconds},
+    traffic={"timeout": SETTINGS.timeout_seconds + _SPARE_SECONDS},  # never the first: ForeignErrors is
     http={"host": SETTINGS.host, "port": SETTINGS.port},
     ssl=tls.options(SETTINGS),
     monitoring={"enabled": False},
@@ -163,7 +166,7 @@ class PatService:
         limits = RunnerLimits(
             SETTINGS.max_batch_size, SETTINGS.max_waiting_weeks, SETTINGS.runner_workers, _ahead()
         )
-        self._socket = RunnerSocket(self.runner.to_async.url, SETTINGS.timeout_seconds)
+        self._socket = RunnerSocket(self.runner.to_async.url, _RUNNER_SHARE * SETTINGS.timeout_seconds)
         repeats = Repeats(Shelves(SETTINGS))
         self.desk = Desk(SETTINGS, RemoteRunner(self._socket.run, pinned, limits), model, repeats)
         self.health_data = health_data.HealthData.of(SETTINGS)
@@ -327,7 +330,7 @@ _guard(
     PatService,
     (paths.AskedPaths, {}),
     (edges.AnswerHeaders, {"headers": edges.HEADERS_OVER_TLS if SETTINGS.tls else edges.HEADERS}),
-    (ForeignErrors, {}),
+    (ForeignErrors, {"seconds": SETTINGS.timeout_seconds}),
     (edges.TlsOnly if SETTINGS.open_to_others else edges.LoopbackOnly, _REFUSE),
     (HeaderLimits, _REFUSE),
     *_guards(),

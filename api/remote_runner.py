@@ -21,7 +21,7 @@ from pat_runner.pipeline import FloatWeeks, RunnerUnavailable
 from pat_runner.runner import Maker, Outcome
 from serving.admission import Admission
 
-__all__ = ["UNAVAILABLE", "RemoteRunner", "RunnerLimits", "TravellingTogether"]
+__all__ = ["UNAVAILABLE", "RemoteRunner", "RunnerBrokeOff", "RunnerLimits", "TravellingTogether"]
 
 UNAVAILABLE = "unavailable"  # the runner's word for having no proven weights
 
@@ -46,6 +46,13 @@ class RunnerLimits:
     def slices(self) -> int:
         """Slices of one order on their way at a time, which are full: one beyond those that are computed."""
         return self.runners + 1
+
+
+class RunnerBrokeOff(RunnerUnavailable):
+    """The runner ended while it computed, twice: it may have been killed, or what it was given kills it."""
+
+    def __init__(self) -> None:
+        super().__init__("the runner broke off; try again later")
 
 
 class RemoteRunner:
@@ -85,8 +92,11 @@ class RemoteRunner:
     async def _tried_twice(self, items: list[Document]) -> list[Document]:
         try:
             return await self._send(items)
-        except aiohttp.ClientConnectionError:  # encoding is idempotent, so one more try is safe
-            return await self._send(items)
+        except aiohttp.ClientError:  # encoding is idempotent, so one more try is safe
+            try:
+                return await self._send(items)
+            except aiohttp.ClientError as error:
+                raise RunnerBrokeOff from error
 
     def _checked(self, document: Document) -> Outcome:
         if document.get("rejected") == UNAVAILABLE:

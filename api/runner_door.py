@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.dispatch import dispatcher
 from pat_runner import hop
 from pat_runner.pipeline import RunnerUnavailable
+from serving import departure
 from serving.admission import Overloaded
 from serving.limits import Refuse
 
@@ -95,6 +96,7 @@ class RunnerSocket:
 
     def __init__(self, url: str, seconds: float) -> None:
         self._url, self._seconds = url, seconds
+        self._presence = departure.Presence(uri_to_path(url)) if url.startswith("file:") else None
 
     @cached_property
     def _session(self) -> aiohttp.ClientSession:
@@ -124,3 +126,5 @@ class RunnerSocket:
         """End the connections."""
         if "_session" in vars(self):
             await self._session.close()
+        if self._presence is not None:
+            self._presence.end()

@@ -21,12 +21,16 @@ class SpanSink(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Keep)
         self.bodies: list[bytes] = []
 
-    def settings(self, folder: Path) -> dict[str, str]:
-        """What makes BentoML export every span to here."""
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def settings(self, folder: Path, by: str = "") -> dict[str, str]:
+        """What makes BentoML export every span to here, directly or ``by`` the address of a proxy."""
         tracing = {
             "exporter_type": "otlp",
             "sample_rate": 1.0,
-            "otlp": {"protocol": "http", "endpoint": f"http://127.0.0.1:{self.server_port}/v1/traces"},
+            "otlp": {"protocol": "http", "endpoint": f"{by or self.url}/v1/traces"},
         }
         config = folder / "bentoml.yaml"
         config.write_text(yaml.safe_dump({"services": {"tracing": tracing}}))
