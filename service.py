@@ -14,7 +14,7 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from api import dispatch, doors, paths
+from api import dispatch, doors, paths, supervisor
 from api.mounted import Mounted
 from api.problems import ForeignErrors, answer, problem
 from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
@@ -46,6 +46,7 @@ usage_stats.do_not_track.cache_clear()  # it was asked before this module was lo
 logs.protect()
 spans.install({*_DOORS, *doors.WITHOUT_BODY})
 dispatch.install()
+supervisor.install()
 paths.install()
 protocol.install(max(SETTINGS.body_seconds, SETTINGS.timeout_seconds))
 tls.check(SETTINGS)

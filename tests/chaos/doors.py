@@ -179,8 +179,7 @@ class Doors:
                 assert state in ("delivered", "waiting", ""), f"a result that was acknowledged is {state}"
         return not (self.jobs or self.deliveries)
 
-    @staticmethod
-    def _told(client: httpx.Client, path: str) -> str:
+    def _told(self, client: httpx.Client, path: str) -> str:
         answer = client.get(path, headers=bearer(**SERVICE))
         assert answer.status_code in (200, 503), f"{path} of what was acknowledged: {answer.status_code}"
         return str(answer.json().get("state", ""))
@@ -190,8 +189,7 @@ class Doors:
         lines = client.get(f"/v1/jobs/{job}/result", headers=bearer(**SERVICE)).text.splitlines()
         assert [json.loads(line)["analysis"] for line in lines] == [json.loads(self._good["analyze"])]
 
-    @staticmethod
-    def _is_right(client: httpx.Client, number: int, bundle: bytes) -> None:
+    def _is_right(self, client: httpx.Client, number: int, bundle: bytes) -> None:
         """The Bundle that was answered is what is answered when nothing fails."""
         headers = {**DELIVERED, **bearer(**SERVICE)}
         again = client.post("/v1/recordings:analyze", content=week(number), headers=headers)
