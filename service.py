@@ -67,6 +67,8 @@ _NO_PROXY = {"name": "FORWARDED_ALLOW_IPS", "value": "nobody"}
 
 _MOUNTED = Mounted()
 _RUNNER_SECONDS = 60  # for which the entry takes no connection while the runner has not tried its weights
+_RUNNER_SHARE = 0.8  # of the time for an answer; what is left is to say that the runner does not answer
+_SPARE_SECONDS = 5  # that BentoML waits beyond the time for an answer
 _STORE_SECONDS = 5  # until a store that does not answer is tried again
 _SAFEGUARDS: dict[str, Any] = {}  # api.protection.Safeguards of this process, once it has started
 if SETTINGS.guarded:
@@ -163,7 +165,7 @@ def _proven(checkpoint: Checkpoint) -> Runner:
     name="PatService",
     envs=[*_ONE_THREAD, _NO_PROXY],
     workers=SETTINGS.api_workers,
-    traffic={"timeout": SETTINGS.timeout_seconds},
+    traffic={"timeout": SETTINGS.timeout_seconds + _SPARE_SECONDS},  # never the first: ForeignErrors is
     http={"host": SETTINGS.host, "port": SETTINGS.port},
     ssl=tls.options(SETTINGS),
     monitoring={"enabled": False},
@@ -192,7 +194,7 @@ class PatService:
         limits = RunnerLimits(
             SETTINGS.max_batch_size, SETTINGS.max_waiting_weeks, SETTINGS.runner_workers, _ahead()
         )
-        self._socket = RunnerSocket(self.runner.to_async.url, SETTINGS.timeout_seconds)
+        self._socket = RunnerSocket(self.runner.to_async.url, _RUNNER_SHARE * SETTINGS.timeout_seconds)
         repeats = Repeats(Shelves(SETTINGS))
         self._cache = open_cache(SETTINGS)
         caching = Caching(SETTINGS, self._cache)
@@ -389,7 +391,7 @@ _guard(
     PatService,
     (paths.AskedPaths, {}),
     (edges.AnswerHeaders, {"headers": edges.HEADERS_OVER_TLS if SETTINGS.tls else edges.HEADERS}),
-    (ForeignErrors, {}),
+    (ForeignErrors, {"seconds": SETTINGS.timeout_seconds}),
     (edges.TlsOnly if SETTINGS.open_to_others else edges.LoopbackOnly, _REFUSE),
     (HeaderLimits, _REFUSE),
     *_guards(),

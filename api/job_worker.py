@@ -8,7 +8,8 @@ import json
 import logging
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import aiohttp
 from bentoml.exceptions import BentoMLException
@@ -24,6 +25,7 @@ from api.jobs import FHIR, problem_in
 from api.keeping import Keeping
 from api.outcomes import as_outcome
 from api.problems import answer, invalid, problem
+from api.remote_runner import RunnerBrokeOff
 from api.requests import FhirWish
 from serving import request_telemetry
 from serving.audit import Action, AuditUnavailable, Outcome
@@ -37,6 +39,7 @@ from serving.store import StoreUnavailable
 
 __all__ = ["JobWorker"]
 
+T = TypeVar("T")
 log = logging.getLogger("pat.jobs")
 ITEMS_AT_ONCE = 2  # of one process; what else it can do is for those who wait for an answer
 ITEMS_A_TURN = 16  # of one job, before it is another's turn
@@ -203,7 +206,7 @@ class JobWorker:
         work = self._of_fhir(content) if record.output == FHIR else self._of_line(record, index, content)
         with acting(access):
             try:
-                made = await answer(work)
+                made = await answer(_unbroken(work))
             except _AWAY as error:
                 if self._tries[record.id, index] >= MOST_TRIES:
                     made = problem(500, "item_failed", "the runner could not be reached for too long")
@@ -246,6 +249,14 @@ class JobWorker:
         wish = FhirWish(kind, f"Patient/{item.subject.removeprefix('Patient/')}" if item.subject else None)
         bundle = await self._desk.bundle(recording, options, wish)
         return _line(index, item.id, b"bundle", json.dumps(bundle, separators=(",", ":")).encode())
+
+
+async def _unbroken(work: Awaitable[T]) -> T:
+    """Await ``work``; a runner that broke off is counted, for the item may be why."""
+    try:
+        return await work
+    except RunnerBrokeOff as error:
+        raise ConnectionResetError from error
 
 
 async def _about(subject: str) -> None:

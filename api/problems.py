@@ -6,13 +6,15 @@ Under ``/fhir`` it leaves as OperationOutcome.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.fhir_negotiation import NotNegotiable
@@ -44,6 +46,7 @@ MEDIA_TYPE = "application/problem+json"
 _RETRY = {"Retry-After": "5"}
 _HEADERS = {429: _RETRY, 503: _RETRY, 408: {"Connection": "close"}}
 _PROBES = frozenset({"/livez", "/readyz", "/healthz"})  # plain text, as BentoML writes them
+_PROBE_SECONDS = 5
 _MOST_ERRORS = 10
 _OUTCOMES = (b"application/fhir+json",)  # what passes under /fhir
 _OURS = (MEDIA_TYPE.encode(), *_OUTCOMES)  # and elsewhere
@@ -66,6 +69,7 @@ _TABLE = (
     *(NoStore, NotTaken, OutboxFull, HealthDataError),
 )
 T = TypeVar("T")
+log = logging.getLogger("pat.api")
 
 
 def problem(
@@ -174,35 +178,80 @@ async def answer(work: Awaitable[T]) -> T | JSONResponse:
 
 @dataclass(frozen=True)
 class ForeignErrors:
-    """Rewrites every error answer that is not ours (BentoML's, FastAPI's), and all under /fhir."""
+    """Rewrites every error answer that is not ours (BentoML's, FastAPI's), and all under /fhir.
+
+    What fails without an answer, or does not begin one within ``seconds``, is answered here as well: BentoML
+    lets the caller wait for its own timeout, and then answers as no other door does.
+    """
 
     app: ASGIApp
+    seconds: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hold back error answers of foreign make until their body is known."""
-        if scope["type"] != "http" or scope["path"] in _PROBES:
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
+            return
+        if scope["path"] in _PROBES:
+            await self._probed(scope, receive, send)
             return
         fhir = under_fhir(scope["path"])
         held = _HeldAnswer(send, _OUTCOMES if fhir else _OURS)
-        await self.app(scope, receive, held.send)
+        await self._asked(scope, receive, held)
         if held.start is not None:
             made = held.rewritten()
             await (as_outcome(made) if fhir else made)(scope, receive, send)
+
+    async def _probed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a probe pass; one that asks a runner that stands still ends all the same."""
+        began = False
+
+        async def sent(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                await self.app(scope, receive, sent)
+        except Exception:
+            if began:
+                raise
+            await PlainTextResponse("not ready", HTTPStatus.SERVICE_UNAVAILABLE)(scope, receive, send)
+
+    async def _asked(self, scope: Scope, receive: Receive, held: _HeldAnswer) -> None:
+        """Let the application answer; hold the answer to what it failed at."""
+        try:
+            async with asyncio.timeout(self.seconds) as held.limit:
+                await self.app(scope, receive, held.send)
+        except Exception:
+            if held.began:
+                raise
+            if late := held.limit.expired():
+                log.warning("a request was not answered in time")
+            else:
+                log.exception("a request failed")
+            status = HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.INTERNAL_SERVER_ERROR
+            held.start = {"status": status.value, "headers": []}
 
 
 class _HeldAnswer:
     def __init__(self, send: Send, ours: tuple[bytes, ...]) -> None:
         self._send, self._ours = send, ours
         self.start: Message | None = None
+        self.began = False
+        self.limit: asyncio.Timeout = asyncio.timeout(None)  # until an answer begins
         self.body = bytearray()
 
     async def send(self, message: Message) -> None:
+        if not self.limit.expired():
+            self.limit.reschedule(None)
         if message["type"] == "http.response.start" and self._is_foreign(message):
             self.start = message
         elif self.start is not None and message["type"] == "http.response.body":
             self.body += message.get("body", b"")
         else:
+            self.began = True
             await self._send(message)
 
     def rewritten(self) -> Response:

@@ -18,7 +18,7 @@ from serving.auth import Caller
 from serving.codes import Codes
 from serving.deletion import Registry
 from serving.rates import Rates
-from serving.store import Store, answers
+from serving.store import Store, answers, takes
 from serving.sweeper import Sweeper
 from serving.telemetry import AdmissionTelemetry, SafeguardTelemetry
 
@@ -96,11 +96,11 @@ class Safeguards:
 
     @property
     def degraded(self) -> list[str]:
-        """What works, but not as it should; asks the stores, so not from an event loop."""
+        """What works, but not as it should; writes to the stores, so not from an event loop."""
         found = {
             "certificates": self.identity.degraded,
             "rates": self.rates.alone,
-            "store": not answers(*self.stores),
+            "store": not takes(*self.stores),
         }
         return [name for name, there in found.items() if there]
 

@@ -23,7 +23,7 @@ from preprocessing.stations import station
 from serving.admission import Admission, Overloaded
 from serving.spans import traceparent
 
-__all__ = ["UNAVAILABLE", "RemoteRunner", "RunnerLimits", "TravellingTogether"]
+__all__ = ["UNAVAILABLE", "RemoteRunner", "RunnerBrokeOff", "RunnerLimits", "TravellingTogether"]
 
 UNAVAILABLE = "unavailable"  # the runner's word for having no proven weights
 
@@ -60,6 +60,13 @@ class Told(Protocol):
     def refused(self, reason: str) -> None:
         """Say that an order was refused: of a request, or of a job, which asks again."""
         ...
+
+
+class RunnerBrokeOff(RunnerUnavailable):
+    """The runner ended while it computed, twice: it may have been killed, or what it was given kills it."""
+
+    def __init__(self) -> None:
+        super().__init__("the runner broke off; try again later")
 
 
 class RemoteRunner:
@@ -109,8 +116,11 @@ class RemoteRunner:
     async def _tried_twice(self, items: list[Document]) -> list[Document]:
         try:
             return await self._send(items)
-        except aiohttp.ClientConnectionError:  # encoding is idempotent, so one more try is safe
-            return await self._send(items)
+        except aiohttp.ClientError:  # encoding is idempotent, so one more try is safe
+            try:
+                return await self._send(items)
+            except aiohttp.ClientError as error:
+                raise RunnerBrokeOff from error
 
     def _checked(self, document: Document) -> Outcome:
         if document.get("rejected") == UNAVAILABLE:

@@ -116,12 +116,19 @@ class JobShelf:
         self.limits = limits or JobLimits()
 
     def all(self) -> list[tuple[str, Progress]]:
-        """Return every job and how far it is."""
-        found = ((job, self.progress(job)) for job in self.store.names(STATES))
+        """Return every job and how far it is; not those whose state is damaged, which hold up no other."""
+        found = ((job, self.whole(job)) for job in self.store.names(STATES))
         return [(job, held) for job, held in found if held is not None]
 
+    def whole(self, job: str) -> Progress | None:
+        """Return how far a job is; None if there is none, or its state is damaged."""
+        try:
+            return self.progress(job)
+        except Unreadable:
+            return None
+
     def progress(self, job: str) -> Progress | None:
-        """Return how far a job is; None if there is none."""
+        """Return how far a job is; None if there is none. Raises Unreadable."""
         text = self.store.get(STATES, job)
         return None if text is None else Progress.of(text)
 

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
+from serving.keys import Unreadable
+
 __all__ = ["MOST_CRASHES", "JobStopped", "Progress", "State"]
 
 MOST_CRASHES = 2  # of the process, while an item was under way; then the item is set aside
@@ -58,9 +60,12 @@ class Progress:
 
     @classmethod
     def of(cls, text: bytes) -> Progress:
-        """Read what ``text`` wrote."""
-        said = json.loads(text)
-        return cls(**{**said, "state": State(said["state"])})
+        """Read what ``text`` wrote; raises Unreadable where it is damaged."""
+        try:
+            said = json.loads(text)
+            return cls(**{**said, "state": State(said["state"])})
+        except (ValueError, KeyError, TypeError):
+            raise Unreadable("the state of a job is damaged") from None
 
     def text(self) -> bytes:
         """Return it as the store keeps it."""

@@ -185,7 +185,7 @@ class Reception:
         """Raise where the caller, or all together, have too much; the new job is counted."""
         prefix = f"{self.shelf.mark(owner)}/"
         mine = [name.removeprefix(prefix) for name in self.shelf.store.names(OWNERS, prefix)]
-        held = [self.shelf.progress(job) for job in mine]
+        held = [self.shelf.whole(job) for job in mine]
         unfinished = [one for one in held if one and (one.open or one.state is State.RECEIVING)]
         if len(unfinished) > self.shelf.limits.unfinished:
             raise TooManyJobs(self.shelf.limits.unfinished)

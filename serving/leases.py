@@ -89,4 +89,8 @@ class Lease:
 
 
 def _end(text: bytes) -> float:
-    return float(json.loads(text).get("until", 0.0))
+    """Return until when a lease is held; one that is damaged is nobody's, and its holder cannot renew it."""
+    try:
+        return float(json.loads(text).get("until", 0.0))
+    except (ValueError, TypeError, AttributeError):
+        return 0.0

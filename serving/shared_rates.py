@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from limits import RateLimitItem
 from limits.util import WindowStats
 
-from serving.breaker import Breaker, BreakerOpen
+from serving.breaker import Breaker
 from serving.rates import CountUnavailable
 from serving.redis_address import RedisAddress
 
@@ -60,7 +60,7 @@ class SharedWindows:
             with self._breaker.call():
                 async with asyncio.timeout(_MOST_SECONDS):
                     answer = await ask(*args, **kwargs)
-        except (RedisError, OSError, BreakerOpen) as error:
+        except (RedisError, OSError, RuntimeError) as error:  # uvloop's word for a connection that was cut
             self._tell(error)
             raise CountUnavailable from error
         if self.lost:

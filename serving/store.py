@@ -23,9 +23,9 @@ from typing import Protocol
 
 from serving.keys import KEY_BYTES, Place, Unreadable, Wrapped, Wrapper, derived, pseudonym, seal, unseal
 
-__all__ = ["SqliteStore", "Store", "StoreUnavailable", "Subject", "Vault", "answers"]
+__all__ = ["SqliteStore", "Store", "StoreUnavailable", "Subject", "Vault", "answers", "takes"]
 
-_KEYS, _SERVICE, _PEPPER = "subject-keys", "service", "pepper"
+_KEYS, _SERVICE, _PEPPER, _PROBE = "subject-keys", "service", "pepper", "probe"
 _SCHEMA = """
 create table if not exists items (
   room text not null, name text not null, value blob not null, expires real,
@@ -76,6 +76,16 @@ class Store(Protocol):
     def sweep(self) -> int:
         """Remove what has expired; say how much."""
         ...
+
+
+def takes(*stores: Store) -> bool:
+    """Say whether all can be written now; a full one may still be read."""
+    try:
+        for store in stores:
+            store.put(_SERVICE, _PROBE, b"")
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def answers(*stores: Store) -> bool:

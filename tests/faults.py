@@ -26,6 +26,13 @@ class Faults:
     def set(self, mode: str, argument: float = 0.0) -> None:
         self.run(self._proxy.set(mode, argument))
 
+    def lead(self, upstream: str) -> None:
+        """Lead to another server from now on; connections to the one before are cut."""
+        at = urlsplit(upstream)
+        self._proxy.upstream = (at.hostname, at.port)
+        self.set("reset")
+        self.set("pass")
+
     def run(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 

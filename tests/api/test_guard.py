@@ -424,6 +424,9 @@ async def test_a_failure_that_cannot_be_counted_is_503_and_the_rest_goes_on(app,
 class NoStore:
     """A store that does not answer."""
 
+    def put(self, *_):
+        raise StoreUnavailable("gone")
+
     def get(self, room, name):
         raise StoreUnavailable
 

@@ -9,6 +9,7 @@ import pytest
 from api import job_worker
 from api.job_worker import JobWorker
 from api.keeping import Keeping, registry
+from api.remote_runner import RunnerBrokeOff
 from pat_runner.pipeline import RunnerUnavailable
 from serving.admission import Overloaded
 from serving.audit import AuditUnavailable
@@ -149,10 +150,10 @@ async def test_a_busy_or_absent_runner_is_waited_for_and_nothing_is_set_aside(sh
 async def test_a_runner_that_is_away_is_waited_for_but_not_for_ever(shelf, job, keeping, monkeypatch):
     monkeypatch.setattr(job_worker, "MOST_TRIES", 3)
     desk, record = Desk(), job({})
-    desk.happens = [ConnectionResetError(), aiohttp.ClientConnectionError(), TimeoutError()]
+    desk.happens = [RunnerBrokeOff(), aiohttp.ClientConnectionError(), TimeoutError()]
     assert "analysis" in (await done(shelf, record, keeping, desk))[0]
     desk, record = Desk(), job({})
-    desk.happens = [ConnectionResetError()] * 4
+    desk.happens = [RunnerBrokeOff()] * 4
     assert (await done(shelf, record, keeping, desk))[0]["problem"]["code"] == "item_failed"
 
 

@@ -1,5 +1,6 @@
 """One table from error to answer; foreign errors are rewritten and lose what they repeat."""
 
+import asyncio
 import json
 
 import httpx
@@ -85,6 +86,60 @@ async def test_a_rewritten_error_keeps_the_request_s_id():
         PlainTextResponse("no", 405, headers={"x-bentoml-request-id": "42", "allow": "POST"})
     )
     assert (found.headers["x-bentoml-request-id"], found.headers["allow"]) == ("42", "POST")
+
+
+async def failing(scope, receive, send):
+    raise RuntimeError("canary-99")
+
+
+async def hanging(scope, receive, send):
+    await asyncio.sleep(60)
+
+
+async def half(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise RuntimeError("canary-99")
+
+
+async def at(path, inner, **options):
+    transport = httpx.ASGITransport(ForeignErrors(inner, **options))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.post(path)
+
+
+async def test_what_fails_without_an_answer_is_answered_at_once_and_says_nothing_of_itself():
+    found = await at("/analyze", failing)
+    assert (found.status_code, found.json()["code"]) == (500, "internal")
+    assert "canary-99" not in found.text
+    fhir = await at("/fhir/$analyze", failing)
+    assert (fhir.status_code, fhir.json()["resourceType"]) == (500, "OperationOutcome")
+
+
+async def test_what_does_not_begin_an_answer_in_time_is_answered_like_any_other_refusal():
+    found = await at("/analyze", hanging, seconds=0.05)
+    assert (found.status_code, found.headers["content-type"]) == (504, MEDIA_TYPE)
+    assert found.json()["code"] == "timeout"
+
+
+async def test_an_answer_that_began_is_not_cut_off_by_the_time():
+    async def slow(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0.2)
+        await send({"type": "http.response.body", "body": b"whole"})
+
+    assert (await at("/analyze", slow, seconds=0.05)).text == "whole"
+
+
+async def test_an_answer_that_breaks_off_is_not_made_another():
+    with pytest.raises(RuntimeError):
+        await at("/analyze", half)
+
+
+@pytest.mark.parametrize("inner", [failing, hanging])
+async def test_a_probe_that_cannot_be_answered_says_not_ready(inner, monkeypatch):
+    monkeypatch.setattr("api.problems._PROBE_SECONDS", 0.05)
+    found = await at("/readyz", inner)
+    assert (found.status_code, found.text) == (503, "not ready")
 
 
 async def test_an_answer_that_is_no_error_passes_untouched():

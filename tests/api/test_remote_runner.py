@@ -6,7 +6,7 @@ import aiohttp
 import numpy as np
 import pytest
 
-from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerLimits
+from api.remote_runner import UNAVAILABLE, RemoteRunner, RunnerBrokeOff, RunnerLimits
 from pat_runner import hop
 from pat_runner.engines import Want
 from pat_runner.pipeline import RunnerUnavailable
@@ -128,8 +128,8 @@ async def test_a_broken_connection_is_tried_once_more_and_not_twice():
         return await send(items)
 
     assert firsts(await runner(shaky).run(weeks(5), Want())) == [5]
-    failures += [aiohttp.ServerDisconnectedError(), aiohttp.ServerDisconnectedError()]
-    with pytest.raises(aiohttp.ServerDisconnectedError):
+    failures += [aiohttp.ServerDisconnectedError(), aiohttp.ClientPayloadError()]
+    with pytest.raises(RunnerBrokeOff):
         await runner(shaky).run(weeks(5), Want())
 
 

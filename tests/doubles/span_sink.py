@@ -45,9 +45,9 @@ class SpanSink(http.server.ThreadingHTTPServer):
         """Where it is."""
         return f"http://127.0.0.1:{self.server_port}"
 
-    def settings(self, sample: float = 1.0) -> dict[str, str]:
-        """What makes the service send its spans to here."""
-        return {"PAT_OTLP_ENDPOINT": self.url, "PAT_OTLP_SAMPLE": str(sample)}
+    def settings(self, sample: float = 1.0, by: str = "") -> dict[str, str]:
+        """What makes the service send its spans to here, directly or ``by`` the address of a proxy."""
+        return {"PAT_OTLP_ENDPOINT": by or self.url, "PAT_OTLP_SAMPLE": str(sample)}
 
     def spans(self, trace: str = "") -> list[Got]:
         """Return what has arrived, of one trace or of all."""

@@ -72,7 +72,7 @@ def serve(
 ) -> Iterator[Served]:
     """Serve with ``settings`` (PAT_ variables); ends by the process group it started."""
     port, scratch = free_port(), Path(tempfile.mkdtemp(prefix="pt-", dir="/tmp"))
-    env = environment(home, TMPDIR=str(scratch), **{"PAT_PROFILE": "test", **(settings or {})})
+    env = environment(home, **{"TMPDIR": str(scratch), "PAT_PROFILE": "test", **(settings or {})})
     log = scratch / "server.log"
     command = [str(BIN / "bentoml"), "serve", target, "--port", str(port)]
     with log.open("wb") as sink:

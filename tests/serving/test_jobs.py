@@ -5,10 +5,10 @@ import json
 import pytest
 
 from serving.deletion import Registry
-from serving.job_shelf import JobHolder, JobLimits, JobShelf, Owner
+from serving.job_shelf import STATES, JobHolder, JobLimits, JobShelf, Owner
 from serving.job_state import MOST_CRASHES, JobStopped, Progress, State
 from serving.jobs import Item, Jobs, JobsFull, NoJob, Reception, StillReceiving, TooManyJobs
-from serving.keys import MasterKeys
+from serving.keys import MasterKeys, Unreadable
 from serving.redis_store import RedisStore
 from serving.store import Vault
 
@@ -310,6 +310,20 @@ def test_what_is_never_done_fails_and_what_never_came_whole_is_forgotten(jobs, r
     held = jobs.of(ANNE, record.id)[1]
     assert (held.state, held.reason) == (State.FAILED, "too_long")
     assert jobs.content(record, 0) is None
+
+
+def test_a_job_whose_state_is_damaged_holds_up_no_other(jobs, submitted, shelf, store):
+    damaged, whole = submitted(item(1)), submitted(item(2), owner=BOB)
+    kept = store.get(STATES, damaged.id)
+    for damage in (kept[1:], kept[:-1], kept.replace(b"waiting", b"waitinh"), b'{"x": 1}'):
+        store.put(STATES, damaged.id, damage)
+        assert jobs.open() == [whole.id]
+        assert jobs.sweep() == 0
+        with pytest.raises(Unreadable):
+            jobs.of(ANNE, damaged.id)
+    submitted(item(3))  # its owner may send others
+    store.put(STATES, damaged.id, kept)
+    assert damaged.id in jobs.open()
 
 
 def test_a_state_is_read_as_it_was_written():

@@ -57,6 +57,17 @@ def test_one_is_not_held_to_the_last_second_for_clocks_differ(leases, clock):
     assert lease.held
 
 
+def test_one_that_is_damaged_is_free_and_its_holder_learns_it(leases, store):
+    first = leases.take("job")
+    for damage in (b"{", b"[]", b'{"until": "soon"}', b"\xff"):
+        store.put("leases", "job", damage)
+        second = leases.take("job")
+        assert second is not None
+        with pytest.raises(LeaseLost):
+            first.renew()
+        first = second
+
+
 def test_one_that_is_released_may_be_taken_at_once(leases):
     first = leases.take("job")
     first.release()

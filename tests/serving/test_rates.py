@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import time
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -147,6 +148,16 @@ async def test_a_hung_server_costs_a_moment_and_then_nothing(server):
         began = time.monotonic()
         assert (await rates.hit("caller", "a")).allowed
         assert time.monotonic() - began < 0.1
+
+
+async def test_a_connection_that_was_cut_under_uvloop_is_one_that_does_not_answer(server, monkeypatch):
+    windows = SharedWindows(server.address, SECRET, Breaker())
+    cut = RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+    monkeypatch.setattr(windows._limiter, "hit", AsyncMock(side_effect=cut))
+    rates = Rates({"caller": 5}, windows)
+    assert (await rates.hit("caller", "a")).allowed
+    with pytest.raises(CountUnavailable):
+        await rates.refusal("failure", "a")
 
 
 async def test_over_tls_only_a_server_that_is_vouched_for_counts(tmp_path):

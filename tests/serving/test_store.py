@@ -11,7 +11,7 @@ import pytest
 
 from serving.keys import MasterKeys, Unreadable, new_line
 from serving.redis_store import RedisStore
-from serving.store import SqliteStore, StoreUnavailable, Vault
+from serving.store import SqliteStore, StoreUnavailable, Vault, answers, takes
 from tests.redis_server import redis_server
 from tests.shared import ROOT
 
@@ -129,6 +129,31 @@ def test_a_store_that_is_none_is_said(tmp_path):
     (tmp_path / "pat.sqlite").write_bytes(b"not a database, but long enough to be looked at" * 40)
     with pytest.raises(StoreUnavailable):
         SqliteStore(tmp_path / "pat.sqlite")
+
+
+def test_a_full_server_is_read_but_takes_nothing(redis_for_stores):
+    store = RedisStore(redis_for_stores.address)
+    store.put("a", "n", b"kept")
+    assert takes(store)
+    with redis_for_stores.admin() as admin:
+        admin.config_set("maxmemory", 1)
+        try:
+            assert not takes(store)
+            assert answers(store)
+            assert store.get("a", "n") == b"kept"
+        finally:
+            admin.config_set("maxmemory", 0)
+    assert takes(store)
+
+
+def test_a_file_that_may_not_grow_is_read_but_takes_nothing(tmp_path):
+    store = SqliteStore(tmp_path / "pat.sqlite")
+    store.put("a", "n", b"kept")
+    with store._connection() as at:
+        at.execute("pragma max_page_count = 1")
+    with pytest.raises(StoreUnavailable):
+        store.put_all("a", {str(number): bytes(4096) for number in range(100)})
+    assert store.get("a", "n") == b"kept"
 
 
 WRITER = """
