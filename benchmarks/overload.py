@@ -188,8 +188,12 @@ def _targets(found: dict[str, Any]) -> list[dict[str, Any]]:
     rows = [
         ("at 50 %: p99 over the lone median", half["latency_ms"]["p99"] / alone["p50"], 5.0),
         ("at 80 %: p99 over the simulated p99", most["latency_ms"]["p99"] / most["simulated_ms"]["p99"], 1.3),
-        ("at 200 %: p99 of the admitted over the lone p99", after["admitted_ms"]["p99"] / alone["p99"], 3.0),
-        ("at 200 %: p99 of refusals, ms", after["refused_ms"]["p99"], 100.0),
+        (
+            "at 200 %, from second 5 on: p99 of the admitted over the lone p99",
+            after["admitted_ms"]["p99"] / alone["p99"],
+            3.0,
+        ),
+        ("at 200 %, from second 5 on: p99 of refusals, ms", after["refused_ms"]["p99"], 100.0),
         ("answers that are neither 200 nor a refusal", float(_others(found)), 0.0),
     ]
     return [
