@@ -27,6 +27,7 @@ __all__ = [
     "AlreadyExporting",
     "allowed",
     "install",
+    "installed",
     "parent_of",
     "station",
     "traceparent",
@@ -156,10 +157,15 @@ def install(routes: Collection[str]) -> None:
             "expected no tracer provider before the service, found one; start it without "
             "opentelemetry-instrument and configure BentoML's tracing instead"
         )
-    if not hasattr(TracerProvider.add_span_processor, "__wrapped__"):
+    if not installed():
         TracerProvider.add_span_processor = _guarded(  # type: ignore[method-assign]  # the one door to an exporter
             TracerProvider.add_span_processor, frozenset(routes)
         )
+
+
+def installed() -> bool:
+    """Say whether the allow-list is before every processor that is added."""
+    return hasattr(TracerProvider.add_span_processor, "__wrapped__")
 
 
 def _guarded(add: Any, routes: Collection[str]) -> Any:

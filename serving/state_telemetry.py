@@ -150,10 +150,16 @@ class Looks:
 
 def forget_dead(folder: str | None = None) -> None:
     """Remove the gauges of processes that were killed: a sum over the living must not count them."""
-    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415  # asks where metrics go
+    from prometheus_client.multiprocess import (  # noqa: PLC0415  # asks where metrics go
+        MultiProcessCollector,
+        mark_process_dead,
+    )
 
-    where = folder or os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    for file in Path(where).glob("gauge_live*_*.db") if where else ():
+    try:
+        where = vars(MultiProcessCollector(None, folder))["_path"]  # type: ignore[no-untyped-call]  # not annotated
+    except ValueError:  # one process, which keeps what it counts
+        return
+    for file in Path(where).glob("gauge_live*_*.db"):
         pid = file.stem.rpartition("_")[2]
         if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
-            mark_process_dead(int(pid), where)  # type: ignore[no-untyped-call]  # not annotated
+            mark_process_dead(int(pid), where)  # type: ignore[no-untyped-call]  # same

@@ -7,6 +7,7 @@ costs a request nothing, and the end of the process four seconds at most.
 Errors:
 
     HeadersUnusable          the file of headers for the collector must not be used as it is
+    Unguarded                spans would leave past the allow-list
 """
 
 from __future__ import annotations
@@ -36,12 +37,21 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from opentelemetry.trace import get_current_span
 
+from serving import spans
 from serving.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["BoundedProcessor", "Collector", "HeadersUnusable", "OtlpExporter", "headers_of", "provider"]
+__all__ = [
+    "BoundedProcessor",
+    "Collector",
+    "HeadersUnusable",
+    "OtlpExporter",
+    "Unguarded",
+    "headers_of",
+    "provider",
+]
 
 QUEUE_SPANS, BATCH_SPANS = 2_048, 512
 _SEND_SECONDS = 2.0  # for one batch
@@ -53,6 +63,10 @@ _NOISE = (" http send", " http receive")  # a span for each message of a request
 
 class HeadersUnusable(ValueError):  # noqa: N818  # it says what is the case, as KeyError does
     """The headers must not be used as they are."""
+
+
+class Unguarded(RuntimeError):  # noqa: N818  # same
+    """There is no allow-list."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -228,8 +242,10 @@ class _Sampler(Sampler):
 def provider(at: Collector, service: str, dropped: Callable[[int], None]) -> TracerProvider:
     """Return what makes the spans of ``service`` and sends them to ``at``; ``dropped`` counts the lost.
 
-    ``serving.spans.install`` comes before, so that only what is allowed leaves.
+    Raises Unguarded unless ``serving.spans.install`` came before.
     """
+    if not spans.installed():
+        raise Unguarded("expected the allow-list of serving/spans.py before a way out for spans; install it")
     logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # a queue that is full is counted, not told
     made = TracerProvider(
         sampler=_Sampler(at.sample),

@@ -9,7 +9,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from api import tracing
-from serving import span_telemetry
+from serving import span_telemetry, spans
 from serving.settings import Settings
 
 AT = Settings(otlp_endpoint="http://127.0.0.1:9")
@@ -20,6 +20,8 @@ def as_it_comes(monkeypatch):
     """Whatever a test installs is taken away again."""
     monkeypatch.setattr(BentoMLContainer, "tracer_provider", BentoMLContainer.tracer_provider)
     monkeypatch.setattr(trace, "set_tracer_provider", lambda _: None)
+    monkeypatch.setattr(TracerProvider, "add_span_processor", TracerProvider.add_span_processor)
+    spans.install(())
 
 
 def test_bentoml_asks_its_container_for_the_provider_when_a_service_is_built():

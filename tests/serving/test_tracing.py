@@ -22,11 +22,17 @@ def sink():
         yield server
 
 
+@pytest.fixture(autouse=True)
+def guarded(monkeypatch):
+    """The allow-list, which is taken away again."""
+    monkeypatch.setattr(TracerProvider, "add_span_processor", TracerProvider.add_span_processor)
+    spans.install({"/analyze"})
+
+
 @pytest.fixture
 def unguarded(monkeypatch):
-    """OpenTelemetry as it comes; whatever a test installs is taken away again."""
-    add = TracerProvider.add_span_processor
-    monkeypatch.setattr(TracerProvider, "add_span_processor", getattr(add, "__wrapped__", add))
+    """OpenTelemetry as it comes."""
+    monkeypatch.setattr(TracerProvider, "add_span_processor", TracerProvider.add_span_processor.__wrapped__)
 
 
 class Lost:
@@ -62,8 +68,12 @@ def test_what_ends_arrives_with_the_name_of_the_service(sink, lost):
 
 
 @pytest.mark.usefixtures("unguarded")
+def test_there_is_no_way_out_without_the_allow_list(sink, lost):
+    with pytest.raises(tracing.Unguarded):
+        made(sink.url, lost)
+
+
 def test_only_what_is_allowed_arrives(sink, lost):
-    spans.install({"/analyze"})
     provider = made(sink.url, lost)
     tracer = provider.get_tracer("pat")
     with tracer.start_as_current_span("pat.read", attributes={"subject": MARKER, "pat.weeks": 2}):
