@@ -6,7 +6,7 @@ export BENTOML_HOME ?= $(CURDIR)/.bentoml
 export BENTOML_DO_NOT_TRACK := True
 WEIGHTS := models/weights/pat-s-demo
 
-.PHONY: setup weights demo serve test test-slow bench load bench-peers fuzz check sbom audit-dependencies validate dictionary format build image image-test image-sbom pretrain examples clean
+.PHONY: setup weights demo serve test test-slow bench load bench-peers fuzz chaos check sbom audit-dependencies validate dictionary format build image image-test image-sbom pretrain examples clean
 
 setup: $(VENV)/.installed ## make ./.venv with `pat` in it
 
@@ -44,6 +44,9 @@ bench-peers: setup ## what users could pick instead, each in an environment of i
 
 fuzz: setup ## 20,000 damaged copies of every example file; results in docs/fuzz-results.md
 	$(BIN)/python -m tests.fuzz.readers --copies 20000 --results docs/fuzz-results.md
+
+chaos: setup ## let everything fail that the service depends on (about 15 minutes); results in docs/chaos-results.md
+	$(BIN)/python -m tests.chaos --results docs/chaos-results.md
 
 check: setup ## style, types, who may import whom, and what must not be written
 	$(BIN)/ruff check .

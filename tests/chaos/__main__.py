@@ -95,9 +95,9 @@ _PAGE = """# Faults and answers
 
 `make chaos`, {date}, {processor}, {cores} cores. The guarded service with everything it depends on behind a
 proxy that fails: {faults} faults, {rows} pairs of fault and door, {answers} answers; {held} of {rows} pairs
-were as expected. An answer of 200 is compared byte for byte with the one before anything failed (`same`); a
-Bundle for the FHIR server with the one that is computed afterwards. After every fault each acknowledged job and
-delivery was done once, with the right numbers, and the audit trail verified.
+were as expected. An answer of 200 is compared byte for byte with the one before anything failed (`same`), a
+Bundle for the FHIR server with the one that is computed afterwards. After every fault each acknowledged job
+and delivery was done once, with the right numbers, and the audit trail verified.
 
 A door that is not in the table answered as if nothing had failed: `same`, 202, or accepted for delivery, 401
 to who is a stranger. Every 503 had Retry-After and a problem body. Seconds are of the slowest answer, on a
