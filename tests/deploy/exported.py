@@ -16,18 +16,6 @@ from tests.shared import ROOT
 TARGETS = {"job", "instance"}  # the labels that Prometheus adds
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 _NAME = re.compile(r"(?:\bjob:|\b)pat_[\w:]+")
-AWAITED = frozenset(  # series that are asked for and that no class of this tree tells yet
-    {
-        "pat_abandoned_total",
-        "pat_admitted_requests",
-        "pat_admitted_weeks",
-        "pat_cache_bytes",
-        "pat_cache_evictions_total",
-        "pat_cache_joined_total",
-        "pat_cache_requests_total",
-        "pat_refused_total",
-    }
-)
 
 
 @dataclass(frozen=True)

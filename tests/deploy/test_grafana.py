@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 
-from tests.deploy.exported import AWAITED, TARGETS, exported, names, strange_labels
+from tests.deploy.exported import TARGETS, exported, names, strange_labels
 from tests.deploy.tools import DEPLOY, read, recorded, records, run
 
 GRAFANA = DEPLOY / "grafana"
@@ -50,7 +50,7 @@ def test_a_query_that_is_none_is_found(tmp_path):
 def test_every_panel_asks_for_what_our_code_tells():
     for panel, query in panel_queries():
         assert names(query) or re.search(r"\bup\b|\bALERTS\b", query), titled(panel)
-        assert names(query) <= {*exported(), *recorded(), *AWAITED}, titled(panel)
+        assert names(query) <= {*exported(), *recorded()}, titled(panel)
         assert strange_labels(query) == [], titled(panel)
 
 
