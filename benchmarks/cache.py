@@ -37,6 +37,7 @@ _IN_A_ROW = 50
 _MINUTE = 5_000  # that makes a week another one; PAT reads it
 _JSON = {"Content-Type": "application/json"}
 _OCTETS = {"Accept": "application/octet-stream", "X-PAT-Standardized": "true"}
+_ALL_AT_ONCE = {"PAT_MAX_REQUESTS": "200"}
 _MANY = {f"PAT_RATE_{kind}": "1000000" for kind in ("ADDRESS", "CALLER", "TENANT")}
 
 
@@ -201,7 +202,7 @@ def _drawn(number: int) -> Sequence[Ask]:
 def _equal(name: str, settings: Mapping[str, str]) -> dict[str, Any]:
     """Send equal requests at a time to two API workers; count the weeks that were computed."""
     metrics = f"127.0.0.1:{free_port()}"
-    more = {**_MANY, **settings, "PAT_API_WORKERS": "2", "PAT_METRICS_ADDRESS": metrics}
+    more = {**_MANY, **settings, "PAT_API_WORKERS": "2", "PAT_METRICS_ADDRESS": metrics, **_ALL_AT_ONCE}
     with (
         home_with_demo_weights() as home,
         tempfile.TemporaryDirectory(prefix="pat-bench-") as folder,

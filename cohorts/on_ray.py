@@ -16,9 +16,11 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
+
+import psutil
 
 from cohorts.plan import Plan
 from cohorts.recordings import CohortRunRefused
@@ -28,6 +30,7 @@ __all__ = ["WorkersLost", "check", "on_ray"]
 
 TIMES = 3  # that Ray is started, a worker started again and a part tried again
 STORE_BYTES = 100_000_000  # of Ray's own memory for objects, which holds the plan
+_KILLED_SECONDS = 5
 _MISSING = "engine ray: Ray is not installed; pip install 'pat-service[cohort]', or choose --engine local"
 
 
@@ -79,6 +82,7 @@ class _Actor:
 
 def _start(ray: Any, workers: int, folder: str, left: int = TIMES) -> None:
     """Start Ray; on a busy machine its processes may not come up in the half minute that it gives them."""
+    before = _children()
     try:
         ray.init(
             address="local",
@@ -91,9 +95,21 @@ def _start(ray: Any, workers: int, folder: str, left: int = TIMES) -> None:
         )
     except Exception as error:
         ray.shutdown()
+        _end(_children() - before)  # of a start that failed it leaves some
         if left == 1:
             raise WorkersLost("Ray did not start, on a busy machine perhaps; run again") from error
         _start(ray, workers, folder, left - 1)
+
+
+def _children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _end(processes: Collection[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(list(processes), _KILLED_SECONDS)
 
 
 @contextmanager

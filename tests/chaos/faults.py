@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -133,10 +134,7 @@ def miscounted(world: World) -> Iterator[None]:
 @contextlib.contextmanager
 def disk_full(world: World) -> Iterator[None]:
     """The disk of the trail and of the store is full."""
-    filler = world.disk / "filler"
-    with filler.open("wb", buffering=0) as written, contextlib.suppress(OSError):
-        while True:
-            written.write(bytes(4096))
+    filler = _filled(world.disk)
     try:
         _until(
             lambda: world.doors.ask("status").word == "503 audit_unavailable"
@@ -149,14 +147,21 @@ def disk_full(world: World) -> Iterator[None]:
 @contextlib.contextmanager
 def temp_full(world: World) -> Iterator[None]:
     """The temporary folder is full."""
-    filler = world.temp / "filler"
-    with filler.open("wb", buffering=0) as written, contextlib.suppress(OSError):
-        while True:
-            written.write(bytes(4096))
+    filler = _filled(world.temp)
     try:
         yield
     finally:
         filler.unlink()
+
+
+def _filled(disk: Path) -> Path:
+    """Write a file for which the small disk has no room; return it."""
+    assert disk.is_mount(), "expected a small disk of its own, which root may mount"
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as written, contextlib.suppress(OSError):
+        while True:
+            written.write(bytes(4096))
+    return filler
 
 
 def killed(name: str) -> Happening:

@@ -157,6 +157,8 @@ def _given(folder: Path, proxies: Mapping[str, Faults], redis: Mapping[str, Redi
         **credentials,
         "TMPDIR": str(folder / "t"),
         "PAT_TIMEOUT_SECONDS": "12",
+        "PAT_MAX_REQUESTS": "16",
+        "PAT_CACHE_BYTES": "0",  # what is asked again is computed again
         "PAT_FIREBASE_PROJECT": PROJECT,
         "PAT_CERTIFICATES_URL": proxies["certificates"].url,
         "PAT_MASTER_KEYS_FILE": str(keys),
