@@ -29,7 +29,7 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions, chosen
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-from serving import collector, drain, edges, hardening, health_data, logs, protocol, scrape, spans, tls
+from serving import drain, edges, garbage, hardening, health_data, logs, protocol, scrape, spans, tls
 from serving.cores import cores
 from serving.entrance import Entrance, EntranceRules
 from serving.keys import MasterKeys, Unreadable
@@ -124,7 +124,7 @@ class PatRunner:
             maker = self._runner.maker
             told.answers(tag, maker.sha256, maker.engine, maker.precision)
             log.info("runner ready with %s on %s, %s", tag, maker.engine, maker.precision)
-            collector.settle()
+            garbage.settle()
         except (CheckpointError, EngineError, GoldenMismatch) as error:
             log.error("runner not ready: %s", error)  # noqa: TRY400  # the cause names a file or tensor, a trace adds nothing
 
@@ -211,7 +211,7 @@ class PatService:
         self._safeguarded()
         self._looks = looks_of(self, SETTINGS)
         self._looks.start()
-        collector.settle()
+        garbage.settle()
 
     def __is_ready__(self) -> bool:
         """Whether this process knows the pinned weights, can record and reach its store, and goes on.

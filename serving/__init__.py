@@ -12,7 +12,7 @@ hardening  no core dumps
 spans      what of a span may leave
 entrance   who is let in before a body is read, and what becomes of callers who leave (ASGI middleware)
 turns      whose turn it is, among those who wait; admission, what is refused instead
-collector  no search for garbage where there is none
+garbage    no search for garbage where there is none
 telemetry  what Prometheus is told of batches, safeguards and deliveries; request_telemetry of requests,
            model_telemetry of weights, weeks and drift, state_telemetry of breakers, jobs, memory
 under_way  the request that is being answered, as log lines and metrics name it
@@ -50,7 +50,6 @@ __all__ = [
     "cache_keys",
     "care",
     "codes",
-    "collector",
     "cores",
     "courier",
     "edges",
@@ -58,6 +57,7 @@ __all__ = [
     "fhir_push",
     "firebase_tokens",
     "flights",
+    "garbage",
     "hardening",
     "job_shelf",
     "job_state",

@@ -47,7 +47,7 @@ class RedisCache:
     """A Cache (serving/cache.py) on one Redis, for one event loop. Connections are made when needed."""
 
     def __init__(self, address: RedisAddress, breaker: Breaker | None = None) -> None:
-        self._address, self._breaker = address, breaker or Breaker(_FAILURES, _PAUSE_SECONDS)
+        self._address, self._breaker = address, breaker or Breaker(_FAILURES, _PAUSE_SECONDS, name="cache")
         self._redis = _client(address)
         self._lost = self._refuses = False
 

@@ -107,7 +107,7 @@ class DecryptTelemetry:
             self._failures.labels(store)
 
     def failed(self, store: str) -> None:
-        """Say that something in ``store`` (values, keys, cache) does not open."""
+        """Say that something in ``store`` (values or keys) does not open."""
         self._failures.labels(store).inc()
 
 

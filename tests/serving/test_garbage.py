@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from serving.collector import settle
+from serving.garbage import settle
 
 
 @pytest.fixture(autouse=True)
