@@ -123,6 +123,10 @@ class CacheTelemetry:
         self._joined = Counter(
             "pat_cache_joined", "Requests that waited for an equal one", ["kind"], registry=registry
         )
+        for kind in ("analysis", "embedding"):
+            self._joined.labels(kind)
+            for outcome in ("hit", "miss", "bypass", "corrupt"):
+                self._requests.labels(kind, outcome)
 
     def used(self, kind: str, outcome: str, values: int) -> None:
         """Say what the cache was to so many values: hit, miss, bypass or corrupt."""
