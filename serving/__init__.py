@@ -34,6 +34,7 @@ rates      how often one address, caller, tenant may ask; shared_rates counts fo
 cache      what can be computed again: memory_cache, redis_cache, sealed_cache over both, cache_keys; flights
 repeats    the same answer to the same request: the first issue of a result, the answer to a key
 redis_address  where a Redis is, and as whom the service comes
+patience   waits for a quick answer in a busy event loop
 breaker    leaves alone for a while what fails again and again
 outbound   asks other services over HTTP; web_address says where one may be
 fhir_push  hands transactions to a FHIR server, each once in effect; smart gets the tokens for it
@@ -71,6 +72,7 @@ __all__ = [
     "model_telemetry",
     "outbound",
     "outbox",
+    "patience",
     "policy",
     "protocol",
     "rates",

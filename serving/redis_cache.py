@@ -6,13 +6,13 @@ server does not answer it is left alone (a breaker), which is said once in the l
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from serving.breaker import Breaker, BreakerOpen
 from serving.cache import LOCK_SECONDS, CacheUnavailable, Lock, Looked
+from serving.patience import patiently
 from serving.redis_address import RedisAddress
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["PREFIX", "RedisCache"]
 
 PREFIX = "pat:cache:"
 _CONNECTIONS, _STEP = 16, 1_000
-_WAITS, _WAIT_SECONDS = 4, 0.05  # of one call, waiting for a connection and making it included
+_WAITS = 4  # of one call, waiting for a connection and making it included: 0.2 s
 _CONNECT_SECONDS, _DROP_SECONDS = 0.5, 2.0
 _FAILURES, _PAUSE_SECONDS = 3, 5.0
 _LARGEST_BYTES = 4_000_000  # of one value
@@ -111,7 +111,7 @@ class RedisCache:
 
         try:
             with self._breaker.call():
-                said = await _patiently(answer)
+                said = await patiently(answer, _WAITS)
         except BreakerOpen as error:
             answer.close()  # type: ignore[attr-defined]  # a coroutine that nobody awaits says so
             raise CacheUnavailable("the cache did not answer a moment ago") from error
@@ -134,31 +134,6 @@ class RedisCache:
             log.warning("the cache is left alone for a while (%s)", type(error).__name__)
 
 
-async def _patiently(answer: Awaitable[T]) -> T:
-    """Await ``answer`` for a while; raises TimeoutError.
-
-    In short waits one after the other: a loop that was busy for long has one of them over, not all, before it
-    sees that the answer is there.
-    """
-    task = asyncio.ensure_future(answer)
-    task.add_done_callback(_heard)
-    try:
-        for _ in range(_WAITS):
-            if (await asyncio.wait({task}, timeout=_WAIT_SECONDS))[0]:
-                return task.result()
-        raise TimeoutError("no answer in time")
-    finally:
-        if not task.done():  # its connection is closed, for the answer may still come
-            task.cancel()
-            await asyncio.wait({task}, timeout=_WAIT_SECONDS)
-
-
-def _heard(task: asyncio.Future[Any]) -> None:
-    """Take what a task raised that nobody waits for any more."""
-    if not task.cancelled():
-        task.exception()
-
-
 def _client(address: RedisAddress) -> Redis:
     """Return a client that waits briefly and never tries twice."""
     from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415  # only where the cache is on Redis
@@ -167,7 +142,7 @@ def _client(address: RedisAddress) -> Redis:
 
     options: dict[str, Any] = {
         "max_connections": _CONNECTIONS,
-        "timeout": None,  # of all these together, _patiently
+        "timeout": None,  # of all these together, patiently
         "socket_timeout": None,
         "socket_connect_timeout": None,
         "retry": Retry(NoBackoff(), 0),

@@ -6,7 +6,6 @@ which is said once in the log, and then tried again.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import json
@@ -18,6 +17,7 @@ from limits import RateLimitItem
 from limits.util import WindowStats
 
 from serving.breaker import Breaker
+from serving.patience import patiently
 from serving.rates import CountUnavailable
 from serving.redis_address import RedisAddress
 
@@ -28,7 +28,7 @@ __all__ = ["PREFIX", "SharedWindows"]
 
 PREFIX = "pat:rates:moving-window:1"  # strategy and version: what is stored there differs with them
 _CONNECTIONS = 16
-_ANSWER_SECONDS, _MOST_SECONDS = 0.2, 0.5  # of one answer; of one count, waiting for a connection included
+_WAITS = 10  # of one count, waiting for a connection and making it included: 0.5 s
 P = ParamSpec("P")
 T = TypeVar("T")
 log = logging.getLogger("pat.rates")
@@ -58,8 +58,7 @@ class SharedWindows:
 
         try:
             with self._breaker.call():
-                async with asyncio.timeout(_MOST_SECONDS):
-                    answer = await ask(*args, **kwargs)
+                answer = await patiently(ask(*args, **kwargs), _WAITS)
         except (RedisError, OSError, RuntimeError) as error:  # uvloop's word for a connection that was cut
             self._tell(error)
             raise CountUnavailable from error
@@ -84,9 +83,9 @@ def _limiter(address: RedisAddress) -> MovingWindowRateLimiter:
     pool = BlockingConnectionPool.from_url(
         address.url,
         max_connections=_CONNECTIONS,
-        timeout=_MOST_SECONDS,
-        socket_timeout=_ANSWER_SECONDS,
-        socket_connect_timeout=_ANSWER_SECONDS,
+        timeout=None,  # of all these together, patiently
+        socket_timeout=None,
+        socket_connect_timeout=None,
         retry=Retry(NoBackoff(), 0),
         **address.options(),
     )
