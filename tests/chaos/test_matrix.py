@@ -1,7 +1,10 @@
 """One door of each fault, as CI asks; `make chaos` asks all of them and writes docs/chaos-results.md."""
 
+import contextlib
 import os
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -15,15 +18,22 @@ pytestmark = [pytest.mark.e2e, pytest.mark.security, pytest.mark.slow, pytest.ma
 ON_A_SMALL_DISK = {"disk full", "temporary folder full"}
 
 
+@contextlib.contextmanager
+def folder():
+    """A folder with a short path, as sockets need."""
+    with tempfile.TemporaryDirectory(prefix="pc-", dir="/tmp", ignore_cleanup_errors=True) as made:
+        yield Path(made)
+
+
 @pytest.fixture(scope="module")
-def on_redis(home, tmp_path_factory):
-    with world(home, tmp_path_factory.mktemp("c")) as running:
+def on_redis(home):
+    with folder() as place, world(home, place) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def on_files(home, tmp_path_factory):
-    with world(home, tmp_path_factory.mktemp("c"), files=True) as running:
+def on_files(home):
+    with folder() as place, world(home, place, files=True) as running:
         yield running
 
 
@@ -37,8 +47,9 @@ def test_a_door_answers_as_the_catalogue_says_while_something_fails_and_as_befor
 
 
 @pytest.mark.parametrize("name", sorted(ENDS), ids=lambda name: name.replace(" ", "-").replace(",", ""))
-def test_what_a_service_starts_with_and_how_it_stops_costs_no_wrong_answer(name, home, tmp_path):
-    rows = ENDS[name](home, tmp_path)
+def test_what_a_service_starts_with_and_how_it_stops_costs_no_wrong_answer(name, home):
+    with folder() as place:
+        rows = ENDS[name](home, place)
     assert [row for row in rows if not row.holds] == []
 
 
