@@ -19,7 +19,7 @@ from tests.deploy.parts import DEPLOY, deployed_nginx
 from tests.e2e.server import free_port
 from tests.shared import ROOT
 
-pytestmark = pytest.mark.security
+pytestmark = [pytest.mark.security, pytest.mark.slow]
 SETTINGS = Settings()
 DOORS = {**doors(SETTINGS), "/v1/recordings:other": raw(SETTINGS), "/fhir/other": raw(SETTINGS)}
 CONF = (DEPLOY / "nginx" / "pat-service.conf").read_text()

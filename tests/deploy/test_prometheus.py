@@ -46,6 +46,7 @@ def test_prometheus_takes_the_example_configuration_and_finds_its_rules():
     assert "2 rule files found" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
 def test_the_alerts_do_as_their_cases_say(file):
     done = run("promtool", "test", "rules", file)

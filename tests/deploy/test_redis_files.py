@@ -12,7 +12,7 @@ from serving.shared_rates import SharedWindows
 from tests.deploy.parts import DEPLOY, deployed_redis
 from tests.shared import ROOT
 
-pytestmark = pytest.mark.security
+pytestmark = [pytest.mark.security, pytest.mark.slow]
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 DOCUMENTED = {"store": "store", "keys": "store", "rates": "rates", "cache": "cache"}
 

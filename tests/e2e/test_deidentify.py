@@ -13,7 +13,7 @@ from serving.state import audit_folder, open_vault
 from tests.e2e.server import serve
 from tests.e2e.test_guarded import asked, bearer, guarded
 
-pytestmark = [pytest.mark.e2e, pytest.mark.security]
+pytestmark = [pytest.mark.e2e, pytest.mark.security, pytest.mark.slow]
 DEIDENTIFY, RESOLVE = "/v1/recordings:deidentify", "/v1/research-codes:resolve"
 ADMIN = {"roles": ["admin"], "sub": "boss"}
 SERVICE = {"roles": ["service"], "sub": "gateway"}

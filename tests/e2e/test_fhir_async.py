@@ -10,7 +10,7 @@ from serving.settings import Settings
 from serving.state import open_vault
 from tests.e2e.guarded import bearer, guarded
 
-pytestmark = [pytest.mark.e2e, pytest.mark.fhir]
+pytestmark = [pytest.mark.e2e, pytest.mark.fhir, pytest.mark.slow]
 FHIR_TYPE = "application/fhir+json; fhirVersion=4.0"
 ZONE = {"url": "http://hl7.org/fhir/StructureDefinition/timezone", "valueCode": "Europe/Berlin"}
 ASYNC = {"Prefer": "respond-async", "Content-Type": "application/fhir+json"}

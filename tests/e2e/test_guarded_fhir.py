@@ -13,7 +13,7 @@ from serving.state import audit_folder, open_vault
 from tests.e2e.fhir_inputs import bundled, parameters, series
 from tests.e2e.guarded import asked, bearer, guarded
 
-pytestmark = [pytest.mark.e2e, pytest.mark.fhir, pytest.mark.security]
+pytestmark = [pytest.mark.e2e, pytest.mark.fhir, pytest.mark.security, pytest.mark.slow]
 PATH = "/fhir/$analyze"
 HOOK = "/cds-services/pat-activity"
 CALL = {

@@ -12,7 +12,7 @@ from api.routes import PUBLIC, ROUTES
 from tests.browser import watched
 from tests.e2e.guarded import bearer, guarded
 
-pytestmark = [pytest.mark.e2e, pytest.mark.fhir]
+pytestmark = [pytest.mark.e2e, pytest.mark.fhir, pytest.mark.slow]
 
 SWAGGER_UI = {  # as npm has them in swagger-ui-dist 5.34.0
     "/docs/swagger-ui-bundle.js": "3f6abf70480db7e07914df4c98a77385f22ea585eaf457a3e6415ba0eae2d167",

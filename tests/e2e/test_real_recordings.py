@@ -13,7 +13,7 @@ from tests.fhir_tools import fhir_server, validate
 from tests.postprocessing.oracles import WHOLE_DAYS, recording, scalars
 from tests.shared import ROOT, shared
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 AWD = ["example_01", "example_02", "example_05", "test_sample", "test_sample_aw4", "test_sample_awl"]
 WRITTEN = [*WHOLE_DAYS, ("awd_example_01", "full"), ("rpx_fr", "full")]

@@ -15,7 +15,7 @@ from tests.serving.issuer import AUDIENCE, ISSUER, access_token, by_secret, jwks
 from tests.serving.signed import PROJECT, certificate_endpoint, token
 from tests.serving.test_revocation import service_account
 
-pytestmark = [pytest.mark.e2e, pytest.mark.security]
+pytestmark = [pytest.mark.e2e, pytest.mark.security, pytest.mark.slow]
 TOKENS = "https://issuer.example/token"
 
 
