@@ -28,7 +28,7 @@ RAW = {"X-PAT-Standardized": "true", "Accept": "application/octet-stream"}
 @pytest.fixture(scope="module")
 def narrow(home):
     """A service that does one thing at a time."""
-    with serve(home, {"PAT_MAX_REQUESTS": "1"}) as running:
+    with serve(home, {"PAT_MAX_REQUESTS": "1", "PAT_CACHE_BYTES": "0"}) as running:
         yield running
 
 
@@ -97,7 +97,7 @@ def sender(served):
 
 
 def test_nothing_more_is_computed_for_a_caller_whose_connection_ends(home):
-    with serve(home, {"PAT_MAX_REQUESTS": "1"}) as running:
+    with serve(home, {"PAT_MAX_REQUESTS": "1", "PAT_CACHE_BYTES": "0"}) as running:
         before = metric(running, "pat_batch_weeks_sum")
         abandoned = metric(running, "pat_abandoned_total")
         with sender(running) as first:
@@ -138,6 +138,6 @@ def test_a_tenant_who_floods_does_not_keep_another_from_being_answered(tmp_path)
 
     with (
         home_with_demo_weights() as home,
-        guarded(home, tmp_path, {"PAT_MAX_REQUESTS": "1", **settings}) as running,
+        guarded(home, tmp_path, {"PAT_MAX_REQUESTS": "1", "PAT_CACHE_BYTES": "0", **settings}) as running,
     ):
         assert asyncio.run(asked(running.url)) == [200] * 10
