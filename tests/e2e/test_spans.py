@@ -46,7 +46,8 @@ def test_a_collector_learns_the_door_and_the_status_and_nothing_that_was_sent(tr
 
 
 def test_the_tree_of_a_request_is_whole_and_hangs_on_the_callers_span(traced, sink, week):
-    assert traced.post("/analyze_fhir", json=week, headers={"traceparent": CALLER}).status_code == 200
+    headers = {"traceparent": CALLER, "Cache-Control": "no-store"}  # the same was asked before
+    assert traced.post("/analyze_fhir", json=week, headers=headers).status_code == 200
     sink.wait(lambda at: {"pat.batch", "POST /analyze_fhir"} <= {span.name for span in at.spans(TRACE)})
     spans = {span.name: span for span in sink.spans(TRACE)}
     door = spans["POST /analyze_fhir"]
