@@ -129,6 +129,8 @@ def deployed(folder: Path, settings: Mapping[str, str] | None = None) -> Iterato
             "PAT_REDIS_CA_FILE": str(secrets / "ca.pem"),
             "PAT_RUNNER_THREADS": "1",
             "PAT_DRAIN_SECONDS": "5",  # as in compose.yml
+            "PAT_CACHE_BYTES": "0",  # equal requests are computed each
+            "PAT_MAX_REQUESTS": "32",  # nobody is refused for want of room
             "PAT_RATE_ADDRESS": "1000000",
             "PAT_RATE_TENANT": "1000000",
         }
