@@ -115,11 +115,7 @@ class RedisCache:
         except BreakerOpen as error:
             answer.close()  # type: ignore[attr-defined]  # a coroutine that nobody awaits says so
             raise CacheUnavailable("the cache did not answer a moment ago") from error
-        except (
-            RedisError,
-            OSError,
-            RuntimeError,
-        ) as error:  # uvloop's, where the server closed the connection
+        except (RedisError, OSError, RuntimeError) as error:  # uvloop's word for a connection that was cut
             self._tell(error)
             await self._redis.connection_pool.disconnect(inuse_connections=False)  # they are as old
             raise CacheUnavailable("the cache does not answer") from error

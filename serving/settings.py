@@ -26,9 +26,7 @@ _EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
 _GOOGLE = "https://securetoken.google.com/"  # who issues Firebase's ID tokens
 _DEBUG, _TRUE = "BENTOML_DEBUG", ("true", "1", "yes", "on")
 _MAY_BE_ZERO = ("cache_bytes", "drain_seconds")
-_NOT_OURS = frozenset(
-    {"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"}
-)  # read by the tests, never by the service
+_NOT_OURS = frozenset({"PAT_NO_SKIP", "PAT_SHARED", "PAT_TOOLS_CACHE"})  # read by the tests alone
 
 
 class SettingsError(ValueError):
