@@ -54,12 +54,12 @@ def _load(measured: dict[str, Any], path: Path) -> None:
     """Latency of what was answered by load: a line from the median to 99 of 100; simulated in grey."""
     import matplotlib.pyplot as plt
 
-    twice = measured["arrivals"][-1]["after"]
+    twice = measured["arrivals"][-1]
     rows = [("one caller", measured["alone"]["latency_ms"], None)]
     rows += [
         (f"{one['share']:.0%}", one["latency_ms"], one["simulated_ms"]) for one in measured["arrivals"][:-1]
     ]
-    rows += [("200%, admitted", twice["admitted_ms"], None), ("200%, refused", twice["refused_ms"], None)]
+    rows += [("200%, admitted", twice["latency_ms"], None), ("200%, refused", twice["refused_ms"], None)]
     figure, panel = plt.subplots(figsize=(6, 2.8))
     for place, (_, found, expected) in enumerate(rows):
         for shift, values, colour in ((0.0, found, OURS), (0.25, expected, OTHERS)):

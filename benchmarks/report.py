@@ -283,9 +283,14 @@ def _simulated(one: Document) -> str:
     return f"{found['p50']:.1f}, {found['p99']:.1f}" if found else ""
 
 
+def _capacities(arrivals: list[Document]) -> str:
+    pairs = (one["capacities_per_second"] for one in arrivals)
+    return "; ".join(f"{before:.1f} and {after:.1f}" for before, after in pairs)
+
+
 def _load_said(measured: Document) -> str:
     arrivals, memory = measured["arrivals"], measured["memory"]
-    after, sizes = arrivals[-1]["after"], memory["rss_mb"]
+    twice, sizes = arrivals[-1], memory["rss_mb"]
     cores = max(one["generator_cores"] for one in arrivals)
     late = max(one["generator_late_p99_ms"] for one in arrivals)
     others = ", ".join(f"{one['others_cores']:.2f}" for one in arrivals)
@@ -293,10 +298,11 @@ def _load_said(measured: Document) -> str:
         f"Asked: {measured['asked']}; seed {measured['seed']}; {measured['at_once']} at once; capacity "
         f"{measured['capacity_per_second']:.1f} a second. The generator took {cores:.2f} of a core at most "
         f"and sent 99 of 100 within {late:.1f} ms of when they were due; everything else on the machine took "
-        f"{others} cores during the three loads, its start included. At 200 %, from second "
-        f"{after['seconds']:g} on: {after['admitted']} admitted (p99 {after['admitted_ms']['p99']:.1f} ms), "
-        f"{after['refused']} refused (p99 {after['refused_ms']['p99']:.1f} ms); before, while the queue was "
-        f"taken for a burst, p99 {after['before_admitted_p99_ms']:.0f} ms. With `PAT_TIMEOUT_SECONDS=5` all "
+        f"{others} cores during the three loads, its start included. At 200 % refusals took "
+        f"{twice['refused_ms']['p50']:.1f} ms in the median (p99 {twice['refused_ms']['p99']:.1f} ms), and "
+        f"in the first second, until the queue was known to stand, p99 of the admitted was "
+        f"{twice['onset_admitted_p99_ms']:.0f} ms. The capacity before and after each load was "
+        f"{_capacities(arrivals)} a second. With `PAT_TIMEOUT_SECONDS=5` all "
         f"processes together held {sizes[0]:.0f} MB after a tenth of {memory['requests']} small requests and "
         f"{sizes[-1]:.0f} MB at the end; over the second half the slope was "
         f"{memory['late_slope_mb_per_10000']:+.1f} MB in 10,000."

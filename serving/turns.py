@@ -1,10 +1,11 @@
 """Whose turn it is: so many under way at a time, the others wait a little, and those who wait take turns.
 
 Callers who share a name (a tenant) share a queue, and the queues take turns, so that whoever sends most does
-not keep the others from being answered. A burst may wait until its time is over. A queue that stands, in
-which somebody waited for ``stands_seconds`` already, is another thing: more comes than is done, and to let
-everybody wait would help nobody. As long as many are refused at most ``standing`` wait then, and one of each
-other name.
+not keep the others from being answered. A burst may wait until its time is over. A queue that stands is
+another thing: more comes than is done, and to let everybody wait would help nobody. It is known by somebody
+who waited for ``stands_seconds``; or sooner, after ``comes_seconds``, by how many came after them and go on
+coming, and who waits in vain is refused then. As long as many are refused at most ``standing`` wait, and one
+of each other name.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from bisect import bisect
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
@@ -22,6 +24,11 @@ __all__ = ["TurnLimits", "Turns"]
 _MEMORY = 0.1  # how much of a mean the last value is
 _SHARE_MEMORY = 1 / 32  # of newcomers
 _FEW = 0.2  # refused, of the last newcomers: no more comes than can be done
+_ENOUGH = 10  # done meanwhile: of fewer nothing is concluded
+_CHANCE = (
+    2.7  # standard deviations by which more came meanwhile than was done, as chance would hardly have it
+)
+_GO_ON = 1 / 3  # of those who came meanwhile came in the later half: that is no burst
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class TurnLimits:
     at_once: int
     waiting: int = 256
     stands_seconds: float = 0.5
+    comes_seconds: float = 0.1
 
     @property
     def standing(self) -> int:
@@ -128,10 +136,30 @@ class Turns:
         return self._count < self._limits.standing or own == 0 or not self._is_standing(now)
 
     def _is_standing(self, now: float) -> bool:
-        oldest = min(queue[0].since for queue in self._queues.values())
-        if not self._stands and now - oldest > self._limits.stands_seconds:
+        if self._stands:
+            return True
+        since = sorted(one.since for queue in self._queues.values() for one in queue)
+        if keeps_coming := self._keeps_coming(since, now):
+            self._thin_out()
+        if keeps_coming or now - since[0] > self._limits.stands_seconds:
             self._stands, self._refused = True, 1.0
         return self._stands
+
+    def _keeps_coming(self, since: list[float], now: float) -> bool:
+        """Return whether more than is done has come, and comes, since the first of ``since``."""
+        waited, came = now - since[0], len(since)
+        done = waited / self._gap if self._gap else 0.0
+        if waited < self._limits.comes_seconds or done < _ENOUGH or came - done < _CHANCE * math.sqrt(done):
+            return False
+        return came - bisect(since, now - waited / 2) >= _GO_ON * came
+
+    def _thin_out(self) -> None:
+        """Refuse who would wait longest: whoever came last, and the last of each name, goes on waiting."""
+        waiting = sorted((one for queue in self._queues.values() for one in queue), key=lambda one: one.since)
+        last = [queue[-1] for queue in self._queues.values()]
+        for one in waiting[: -self._limits.standing]:
+            if one not in last:
+                self._refuse(one)
 
     def _newcomer(self, refused: float) -> None:
         self._refused += _SHARE_MEMORY * (refused - self._refused)
@@ -146,9 +174,11 @@ class Turns:
 
     def _displace(self) -> None:
         """Refuse the last of the longest queue, for somebody who has fewer in theirs."""
-        last = max(self._queues.values(), key=len)[-1]
-        self._leave(last)
-        last.turn.set_exception(Overloaded(self.seconds()))
+        self._refuse(max(self._queues.values(), key=len)[-1])
+
+    def _refuse(self, one: _Waiting) -> None:
+        self._leave(one)
+        one.turn.set_exception(Overloaded(self.seconds()))
 
     async def _wait(self, one: _Waiting, until: float) -> None:
         self._queues.setdefault(one.who, deque()).append(one)

@@ -172,6 +172,53 @@ async def test_a_queue_stands_no_longer_once_nothing_was_under_way_for_a_while()
         task.cancel()
 
 
+async def coming(turns, seconds, *, each, done):
+    """Let one come every ``each`` seconds, and one end every ``done``; return the tasks of who came."""
+    tasks, began = [], time.monotonic()
+    next_end = began + done
+    while time.monotonic() - began < seconds:
+        tasks += await queued(turns, "a")
+        await asyncio.sleep(each)
+        if time.monotonic() >= next_end:
+            next_end += done
+            if turns.under_way:
+                turns.give_back()
+    return tasks
+
+
+async def test_who_waits_in_vain_is_refused_when_much_more_comes_than_is_done_and_goes_on():
+    turns = Turns(TurnLimits(1, stands_seconds=60, comes_seconds=0.05))
+    tasks = await coming(turns, 0.5, each=0.002, done=0.01)
+    assert set(await ended(tasks)) == {Overloaded}
+    assert turns.waiting <= 1  # whoever came last
+    tasks += await queued(turns, "a", "a")
+    with pytest.raises(Overloaded):
+        turns.check("a", EVER)
+    (other,) = await queued(turns, "b")
+    assert not other.done()
+    for task in (*tasks, other):
+        task.cancel()
+
+
+async def test_who_comes_together_is_a_burst_and_all_of_it_waits():
+    turns = Turns(TurnLimits(1, stands_seconds=60, comes_seconds=0.05))
+    await turns.take("a", soon())
+    tasks = await queued(turns, *["a"] * 100)
+    tasks += await coming(turns, 0.5, each=0.01, done=0.01)
+    assert await ended(tasks) == []
+    assert turns.waiting > 50
+    for task in tasks:
+        task.cancel()
+
+
+async def test_of_few_that_were_done_nothing_is_concluded():
+    turns = Turns(TurnLimits(1, stands_seconds=60, comes_seconds=0.05))
+    tasks = await coming(turns, 0.5, each=0.005, done=0.1)
+    assert await ended(tasks) == []
+    for task in tasks:
+        task.cancel()
+
+
 async def test_when_to_come_back_is_measured_and_a_second_at_least():
     turns = Turns(TurnLimits(1))
     assert turns.seconds() == 1
