@@ -29,10 +29,11 @@ from serving.settings import Settings
 from serving.state import open_fhir_server
 from serving.telemetry import DeliveryTelemetry
 
-__all__ = ["Order", "courier", "headers_of", "ordered", "router"]
+__all__ = ["Order", "courier", "headers_of", "ordered", "parted", "router", "with_delivery"]
 
 log = logging.getLogger("pat.outbox")
 router = APIRouter(prefix="/v1")
+_NAMED, _OF = b'{"delivery": "', b'", "bundle": '  # JSON, for an export has it as it is kept
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,19 @@ async def _permitted(access: Access, reference: str) -> str:
 def headers_of(delivery: str) -> dict[str, str]:
     """Return the headers that name a delivery; none without one."""
     return {"X-PAT-Delivery": delivery, "Location": f"/v1/deliveries/{delivery}"} if delivery else {}
+
+
+def with_delivery(bundle: bytes, delivery: str) -> bytes:
+    """Return a Bundle as a job keeps it, with the name of its delivery, if there is one."""
+    return _NAMED + delivery.encode() + _OF + bundle + b"}" if delivery else bundle
+
+
+def parted(kept: bytes) -> tuple[bytes, str]:
+    """Return the Bundle and the name of its delivery, of what ``with_delivery`` made."""
+    if not kept.startswith(_NAMED):
+        return kept, ""
+    delivery, _, bundle = kept.removeprefix(_NAMED).partition(_OF)
+    return bundle.removesuffix(b"}"), delivery.decode()
 
 
 @router.get("/deliveries/{id}")

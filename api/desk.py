@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from api.access import current_access
 from api.cache_use import note
-from api.caching import Analysed, Caching, Finished
+from api.caching import Analysed, CachedRunner, Caching, Finished
 from api.requests import FhirWish
 from api.weeks import Embedded, EmbedOrder, prepared
 from models.checkpoint import CheckpointError
@@ -66,12 +66,15 @@ class Desk:
 
     async def _made(self, what: Analysed) -> Analysis:
         """Make an analysis that the cache does not have."""
-        runner = self.caching.runner(self.runner, what.card)
-        return await analyze(what.recording, what.options, runner, what.card)
+        return await analyze(what.recording, what.options, self._runner(), what.card)
+
+    def _runner(self) -> CachedRunner:
+        """Return the runner behind the cache, for one request."""
+        return self.caching.runner(self.runner, self.card)
 
     async def explain(self, recording: Recording, options: AnalyzeOptions) -> Explanation:
         """Show where in its weeks PAT looked."""
-        runner = self.caching.runner(self.runner, self.card)
+        runner = self._runner()
         explanation = await explain(recording, options, runner, self.card)
         note(runner.use)
         return self._disclosed(explanation, 1)
@@ -122,7 +125,7 @@ class Desk:
         """Encode weeks; the answer has one outcome per row, in order."""
         few = len(order.rows) <= FEW_WEEKS
         weeks = prepared(order, self.card) if few else await asyncio.to_thread(prepared, order, self.card)
-        runner = self.caching.runner(self.runner, self.card)
+        runner = self._runner()
         outcomes = await runner.run_once(weeks.good, order.want)
         note(runner.use)
         return self._disclosed(Embedded(weeks.whole(outcomes), weeks.calibration, self.card), len(order.rows))

@@ -50,6 +50,7 @@ def _metadata(settings: Settings) -> dict[str, Any]:
         version=version("pat-service"),
         organization=settings.organization,
         guarded=settings.guarded,
+        keeps=settings.guarded or settings.keeps,
         token_endpoint=settings.oidc_token_url,
     )
     return fhir.capability_statement(instance)

@@ -45,13 +45,14 @@ class Answered:
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    delivery: str = ""  # its name, where there is one; in the headers as well
 
 
 async def analyzed(at: Desk, asked: Asked) -> Answered:
     """Answer ``asked``; refusals are answers, anything else raises."""
     made = await answer(_bundle(at, asked))
     if not isinstance(made, Response):
-        return Answered(200, made.body, headers_of(made.delivery))
+        return Answered(200, made.body, headers_of(made.delivery), made.delivery)
     refused = as_outcome(made)
     kept = {name: value for name, value in refused.headers.items() if not name.startswith("content-")}
     return Answered(refused.status_code, bytes(refused.body), kept)

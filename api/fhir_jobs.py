@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from api.delivery import headers_of, parted
 from api.desk import Desk
 from api.fhir_analyze import Asked, subject_of
 from api.job_access import owner_of
@@ -86,7 +87,8 @@ async def _answered(job: str, at: Desk) -> Response:
         return Response(written(said["outcome"]), said["status"], media_type=FHIR_TYPE)
     if access is not None:
         access.records, access.model = 1, at.card.sha256
-    return Response(made, _OK, media_type=FHIR_TYPE)
+    bundle, delivery = parted(made)
+    return Response(bundle, _OK, headers_of(delivery), media_type=FHIR_TYPE)
 
 
 async def _told(at: Counter, record: Record) -> tuple[bytes, bool] | None:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from api.access import Access, acting, current_access, event_of
+from api.delivery import with_delivery
 from api.desk import Desk
 from api.fhir_analyze import Asked, analyzed
 from api.job_access import access_of, shelf_of
@@ -230,7 +231,7 @@ class JobWorker:
     async def _of_fhir(self, content: bytes) -> bytes | Response:
         answered = await analyzed(self._desk, Asked(content))
         if answered.status == 200:
-            return answered.body
+            return with_delivery(answered.body, answered.delivery)
         return Response(answered.body, answered.status)
 
     async def _of_line(self, record: Record, index: int, content: bytes) -> bytes | Response:

@@ -9,8 +9,8 @@ from typing import Any
 from api.keeping import Keeping
 from api.status import DEPENDENCIES, degraded_of
 from serving import span_telemetry
-from serving.job_shelf import STATES
-from serving.job_state import Progress, State
+from serving.job_shelf import progress_in
+from serving.job_state import State
 from serving.settings import Settings
 from serving.state_telemetry import (
     Looks,
@@ -19,7 +19,6 @@ from serving.state_telemetry import (
     decrypt_of_process,
     forget_dead,
 )
-from serving.store import Store
 
 __all__ = ["looks_of"]
 
@@ -50,16 +49,11 @@ def looks_of(service: Any, settings: Settings) -> Looks:
 def _jobs(keeping: Callable[[], Keeping | None], told: StateTelemetry) -> Callable[[], None]:
     def look() -> None:
         kept = keeping()
-        found = Counter({} if kept is None else _states(kept.store))
+        known = {} if kept is None else progress_in(kept.store)  # of whichever instance
+        found = Counter(held.state.value for held in known.values())
         told.jobs({state: found[state] for state in _SEEN})
 
     return look
-
-
-def _states(store: Store) -> Counter[str]:
-    """Count the jobs in each state, of whichever instance."""
-    texts = (store.get(STATES, job) for job in store.names(STATES))
-    return Counter(Progress.of(text).state.value for text in texts if text is not None)
 
 
 def _waiting(service: Any) -> int:

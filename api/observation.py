@@ -24,14 +24,15 @@ import numpy as np
 import numpy.typing as npt
 
 from api.access import current_access
-from api.caching import Analysed
+from api.caching import Analysed, CachedRunner
 from api.desk import Desk
 from api.requests import FhirWish
 from api.weeks import Embedded, EmbedOrder
 from models.checkpoint import CheckpointError
 from pat_runner.account import PIPELINE, AnalyzeOptions, ModelCard
 from pat_runner.drift import Drift
-from pat_runner.pipeline import RunnerUnavailable
+from pat_runner.engines import Want
+from pat_runner.pipeline import FloatWeeks, RunnerPort, RunnerUnavailable
 from pat_runner.runner import Encoded, Outcome
 from postprocessing.analysis import Analysis, Metric, WeekResult
 from postprocessing.explanation import Explanation
@@ -68,7 +69,7 @@ class Observer:
 
     def __init__(self, model: ModelCard | CheckpointError, key: bytes = b"") -> None:
         self._model, self._key = model, key
-        self._told: InferenceTelemetry = inferences_of_process()
+        self.told: InferenceTelemetry = inferences_of_process()
         drifts = DriftTelemetry()
         self._drift = Drift(model.reference if isinstance(model, ModelCard) else None, drifts.drifted)
         self._held = drifts.holds
@@ -83,7 +84,7 @@ class Observer:
         except Exception as error:
             record.outcome = type(error).__name__
             if isinstance(error, (RunnerUnavailable, aiohttp.ClientError)):
-                self._told.ended("unavailable", max(1, record.weeks))
+                self.told.ended("unavailable", max(1, record.weeks))
             raise
         finally:
             self._write(record, time.perf_counter() - began)
@@ -93,13 +94,12 @@ class Observer:
         self._of_weeks(record, analysis.weeks)
         record.went_in = analysis.provenance.input_sha256.encode()
         record.reasons |= {analysis.weeks_absent.reason.value} if analysis.weeks_absent else set()
-        self._told.absent(_absences(analysis))
+        self.told.absent(_absences(analysis))
 
     def explained(self, record: _Record, explanation: Explanation) -> None:
         """Note the weeks that were explained."""
         shown = sum(week.attention_received is not None for week in explanation.weeks)
         record.weeks, record.encoded = len(explanation.weeks), shown
-        self._told.ended("encoded", shown)
 
     def embedded(self, record: _Record, rows: Sequence[npt.NDArray[np.float32]], embedded: Embedded) -> None:
         """Note what came of rows of weeks."""
@@ -119,7 +119,7 @@ class Observer:
         record.weeks, record.calibration = len(weeks), calibration.value
         shares = 1 - np.isnan(weeks).mean(axis=1)
         for share in map(float, shares):
-            self._told.valid(share)
+            self.told.valid(share)
         if calibration is Calibration.REFERENCE_COHORT:
             self._drift.went_in(weeks)
             self._held(len(self._drift))
@@ -132,16 +132,14 @@ class Observer:
             record.missing = sum(week.missing_fraction for week in weeks) / len(weeks)
         embeddings = _stacked(found)
         record.came_out = _digest([embeddings]) if self._key and found else b""
-        self._told.ended("encoded", len(found))
-        self._told.ended("rejected", len(weeks) - len(found))
+        self.told.ended("rejected", len(weeks) - len(found))
         if record.calibration == Calibration.REFERENCE_COHORT.value:
             self._drift.came_out(embeddings)
 
     def _of_outcomes(self, record: _Record, outcomes: Sequence[Outcome]) -> None:
-        record.encoded = sum(isinstance(outcome, Encoded) for outcome in outcomes)
+        record.encoded = _encoded(outcomes)
         record.reasons |= {outcome.code for outcome in outcomes if not isinstance(outcome, Encoded)}
-        self._told.ended("encoded", record.encoded)
-        self._told.ended("rejected", len(outcomes) - record.encoded)
+        self.told.ended("rejected", len(outcomes) - record.encoded)
 
     def _write(self, record: _Record, seconds: float) -> None:
         model, request = self._model, under_way.current()
@@ -195,11 +193,50 @@ def _absences(analysis: Analysis) -> Counter[str]:
     return Counter(one.reason.value for one in (*absences, analysis.weeks_absent) if one is not None)
 
 
+@dataclass
+class _Counted:
+    """A runner below the cache, and how many weeks it encoded."""
+
+    runner: RunnerPort
+    told: InferenceTelemetry
+    encoded: int = 0
+
+    async def run(self, weeks: FloatWeeks, want: Want) -> list[Outcome]:
+        """Encode weeks."""
+        outcomes = await self.runner.run(weeks, want)
+        encoded = _encoded(outcomes)
+        self.encoded += encoded
+        self.told.ended("encoded", encoded)
+        return outcomes
+
+
+@dataclass(eq=False)
+class _ObservedRunner(CachedRunner):
+    """A runner behind the cache; what it answers without computing it is counted apart."""
+
+    runner: _Counted
+
+    async def _run(self, weeks: FloatWeeks, want: Want, fill: Any) -> list[Outcome]:
+        before = self.runner.encoded
+        outcomes = await super()._run(weeks, want, fill)
+        self.runner.told.ended("cached", _encoded(outcomes) - (self.runner.encoded - before))
+        return outcomes
+
+
+def _encoded(outcomes: Sequence[Outcome]) -> int:
+    return sum(isinstance(outcome, Encoded) for outcome in outcomes)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ObservedDesk(Desk):
     """A desk whose inferences are observed; otherwise it answers as a Desk does."""
 
     observer: Observer
+
+    def _runner(self) -> CachedRunner:
+        """Return the runner behind the cache, for one request."""
+        counted = _Counted(self.runner, self.observer.told)
+        return _ObservedRunner(counted, self.card, self.caching)
 
     async def _made(self, what: Analysed) -> Analysis:
         """Make an analysis that the cache does not have."""

@@ -4,6 +4,7 @@ config        the sizes that exist, the tensors each must have, the positional t
 pat, heads    the networks (torch)
 fold          the same encoder with other tensors: one set of keys and values for all heads
 onnx_graph    the folded encoder as an ONNX graph
+card          what is said of weights beside their numbers
 checkpoint    weights in both forms with scaling, golden and provenance, on disk as safetensors
 golden        the panel of weeks that proves an engine
 reference     what weeks of the cohort and their embeddings are like
@@ -14,6 +15,7 @@ store         in and out of the BentoML model store
 """
 
 __all__ = [
+    "card",
     "checkpoint",
     "config",
     "download",

@@ -22,13 +22,14 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from models.card import Card, CheckpointProvenance, File, ReferenceCard, ScalingCard
 from models.config import (
     CONFIGS,
     ENCODER_PARAMETERS,
@@ -40,9 +41,8 @@ from models.config import (
 )
 from models.fold import fold, folded_shapes
 from models.golden import Golden
-from models.reference import INPUT, OUTPUT, InputName, OutputName, Reference, Statistic
+from models.reference import Reference, Statistic
 from preprocessing.scaling import WEEK_MINUTES, Scaling
-from preprocessing.units import Device, Unit, WearSite
 
 __all__ = [
     "CARD",
@@ -81,17 +81,6 @@ class CheckpointError(ValueError):
 
 class CheckpointMissing(CheckpointError):  # noqa: N818  # it says what is the case, as KeyError does
     """There is no such checkpoint."""
-
-
-@dataclass(frozen=True)
-class CheckpointProvenance:
-    """Where weights come from; ``created`` is an ISO date, ``source_sha256`` that of the imported file."""
-
-    source: str
-    licence: str
-    created: str
-    source_sha256: str | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,47 +203,6 @@ def _check_golden(golden: Golden, config: PATConfig) -> None:
     check_arrays(outputs, {"pooled": (rows, config.width), "profile": (rows, patches)}, "float64")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, from_attributes=True)
-
-
-class _File(_Strict):
-    bytes: int
-    sha256: str
-
-
-class _ScalingCard(_Strict):
-    unit: Unit
-    device: Device
-    wear_site: WearSite
-    cohort: str
-    n: int
-
-
-class _StatisticCard(_Strict):
-    mean: float
-    sd: Annotated[float, Field(ge=0)]
-
-
-class _ReferenceCard(_Strict):
-    cohort: str
-    n: Annotated[int, Field(gt=1)]
-    input: Annotated[dict[InputName, _StatisticCard], Field(min_length=len(INPUT))]
-    output: Annotated[dict[OutputName, _StatisticCard], Field(min_length=len(OUTPUT))]
-
-
-class _Card(_Strict):
-    format: Literal["pat-checkpoint/2"]
-    name: str
-    architecture: str
-    digest: str
-    provenance: CheckpointProvenance
-    heads: tuple[HeadConfig, ...]
-    scaling: _ScalingCard | None
-    files: dict[str, _File]
-    reference: _ReferenceCard | None = None
-
-
 def save(checkpoint: Checkpoint, folder: Path) -> None:
     """Write ``checkpoint`` into ``folder``, the card last: without its card a folder is no checkpoint."""
     _write(checkpoint, dict(_contents(checkpoint)), folder)
@@ -287,16 +235,16 @@ def _contents(checkpoint: Checkpoint) -> Iterator[tuple[str, bytes]]:
 
 def _card(checkpoint: Checkpoint, contents: Mapping[str, bytes]) -> str:
     scaling = checkpoint.scaling
-    described = _Card(
+    described = Card(
         format="pat-checkpoint/2",
         name=checkpoint.name,
         architecture=checkpoint.config.name,
         digest=checkpoint.digest,
         provenance=checkpoint.provenance,
         heads=checkpoint.heads,
-        scaling=_ScalingCard.model_validate(scaling) if scaling else None,
-        files={name: _File(bytes=len(data), sha256=_sha256(data)) for name, data in contents.items()},
-        reference=_ReferenceCard.model_validate(checkpoint.reference) if checkpoint.reference else None,
+        scaling=ScalingCard.model_validate(scaling) if scaling else None,
+        files={name: File(bytes=len(data), sha256=_sha256(data)) for name, data in contents.items()},
+        reference=ReferenceCard.model_validate(checkpoint.reference) if checkpoint.reference else None,
     )
     left_out = {"reference"} if checkpoint.reference is None else set()  # as cards without one were written
     return json.dumps(described.model_dump(mode="json", exclude=left_out), indent=2, sort_keys=True) + "\n"
@@ -321,12 +269,12 @@ def load(folder: Path, expected_digest: str | None = None) -> Checkpoint:
     return checkpoint
 
 
-def _read_card(folder: Path) -> _Card:
+def _read_card(folder: Path) -> Card:
     where = f"{folder.name}/{CARD}"
     if not (folder / CARD).exists():
         raise CheckpointMissing(f"{where}: not there; expected a checkpoint folder")
     try:
-        described = _Card.model_validate_json(read_limited(folder / CARD, MAX_CARD_BYTES))
+        described = Card.model_validate_json(read_limited(folder / CARD, MAX_CARD_BYTES))
     except ValidationError as error:
         field = ".".join(str(part) for part in error.errors()[0]["loc"])
         todo = "import the original weights again" if field == "format" else "restore the original file"
@@ -342,7 +290,7 @@ def _read_card(folder: Path) -> _Card:
     return described
 
 
-def _read_file(path: Path, file: _File) -> bytes:
+def _read_file(path: Path, file: File) -> bytes:
     where = f"{path.parent.name}/{path.name}"
     data = read_limited(path, MAX_FILE_BYTES)
     if len(data) != file.bytes:
@@ -377,7 +325,7 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
     return data
 
 
-def _assemble(described: _Card, contents: Mapping[str, bytes]) -> Checkpoint:
+def _assemble(described: Card, contents: Mapping[str, bytes]) -> Checkpoint:
     parsed = {name: _arrays(name, data) for name, data in contents.items() if name != GRAPH}
     scaling, golden = parsed.get(SCALING), parsed.get(GOLDEN)
     checkpoint = Checkpoint(
@@ -396,7 +344,7 @@ def _assemble(described: _Card, contents: Mapping[str, bytes]) -> Checkpoint:
     return checkpoint
 
 
-def _scaling(described: _ScalingCard, arrays: Arrays) -> Scaling:
+def _scaling(described: ScalingCard, arrays: Arrays) -> Scaling:
     check_arrays(arrays, {"mean": (WEEK_MINUTES,), "sd": (WEEK_MINUTES,)}, "float64")
     try:
         return Scaling(arrays["mean"], arrays["sd"], **dict(described))
@@ -404,7 +352,7 @@ def _scaling(described: _ScalingCard, arrays: Arrays) -> Scaling:
         raise CheckpointError(f"{SCALING}: {error}; restore the original") from error
 
 
-def _reference(described: _ReferenceCard) -> Reference:
+def _reference(described: ReferenceCard) -> Reference:
     return Reference(
         described.cohort,
         described.n,

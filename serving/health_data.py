@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import ssl
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,8 +20,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
-
+from serving import outbound
 from serving.health_errors import HealthDataError, UpstreamError, UserUnmapped
 from serving.health_exchange import Answer, Deadline, Exchange, Token, pause_seconds
 from serving.health_items import ANALYSIS_PROFILE, Sorted, Wanted
@@ -116,12 +114,10 @@ class HealthData:
         """Return the one of the settings, None where they name none; SettingsError as ``check``."""
         if not settings.health_data_url:
             return None
-        client = httpx.AsyncClient(
-            base_url=settings.health_data_url,
-            verify=_trust(settings),
-            trust_env=False,
-            timeout=settings.timeout_seconds,  # longer than any try, which has a deadline of its own
-        )
+        try:
+            client = outbound.client(settings.health_data_ca_file, settings.health_data_url)
+        except OSError:  # ssl.SSLError is one
+            raise SettingsError("PAT_HEALTH_DATA_CA_FILE: expected certificates in a PEM file") from None
         return cls(settings, Exchange(client, settings.raw_body_bytes), _users(settings))
 
     @property
@@ -275,9 +271,7 @@ def _is_uuid(text: str) -> bool:
 
 def check(settings: Settings) -> None:
     """Read the files as the service will; raises SettingsError."""
-    if settings.health_data_url:
-        _users(settings)
-        _trust(settings)
+    HealthData.of(settings)
 
 
 def _users(settings: Settings) -> Mapping[str, str]:
@@ -290,10 +284,3 @@ def _users(settings: Settings) -> Mapping[str, str]:
     if isinstance(read, dict) and all(isinstance(user, str) and _is_uuid(user) for user in read.values()):
         return read
     raise SettingsError("PAT_HEALTH_DATA_USERS_FILE: expected a JSON object of subjects and their UUIDs")
-
-
-def _trust(settings: Settings) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=settings.health_data_ca_file or None)
-    except (OSError, ssl.SSLError):
-        raise SettingsError("PAT_HEALTH_DATA_CA_FILE: expected certificates as a PEM file") from None

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from serving import outbound
 from serving.breaker import Breaker, BreakerOpen
 from serving.health_errors import HealthDataError, TokenRefused, UpstreamError, UpstreamUnavailable, told
 from serving.spans import station, traceparent
@@ -36,7 +37,6 @@ _RETRIES = {  # how often a read is tried again
 }
 _PAUSE_SECONDS = 0.2  # before the first retry, then twice as long each time, with jitter
 _LONGEST_TRY_SECONDS = 8
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "pat-service"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Answer:
 
     status: int
     body: bytes = b""
-    retry_after: float | None = None
+    retry_after: float = 0.0  # seconds that it asks to be left alone
     fault: str = ""  # why what came cannot be used, whatever its status
 
     @property
@@ -107,7 +107,7 @@ class _Failed(Exception):  # noqa: N818  # for the breaker alone
 
 
 class Exchange:
-    """Requests to one address; no redirect is followed, nothing of the environment is used."""
+    """Requests to one address, with a client of ``serving.outbound``."""
 
     def __init__(self, client: httpx.AsyncClient, most_bytes: int, breaker: Breaker | None = None) -> None:
         self._client, self._most, self.breaker = client, most_bytes, breaker or Breaker(name="health_data")
@@ -128,7 +128,8 @@ class Exchange:
         return await self._guarded(self._once(request, until))
 
     def _request(self, method: str, path: str, token: Token, **options: Any) -> httpx.Request:
-        headers = {**_HEADERS, **options.pop("headers", {}), **traceparent(), **token.header()}
+        given = options.pop("headers", {})
+        headers = {"Accept": "application/json", **given, **traceparent(), **token.header()}
         return self._client.build_request(method, path, headers=headers, **options)
 
     async def _guarded(self, work: Coroutine[Any, Any, Answer]) -> Answer:
@@ -168,26 +169,13 @@ class Exchange:
         return answer
 
     async def _sent(self, request: httpx.Request) -> Answer:
-        response = await self._client.send(request, stream=True, follow_redirects=False)
         try:
-            if response.headers.get("content-encoding", "identity") != "identity":
-                return Answer(response.status_code, fault="a content encoding that was not asked for")
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > self._most:
-                    fault = f"an answer of more than {self._most:,} bytes"
-                    return Answer(response.status_code, fault=fault)
-            return Answer(response.status_code, bytes(body), _seconds(response.headers.get("retry-after")))
-        finally:
-            await response.aclose()
+            answer = await outbound.ask(self._client, request, self._most)
+        except outbound.AnswerUnusable as error:
+            return Answer(error.status, fault=error.found)
+        return Answer(answer.status, answer.body, answer.retry_after_seconds)
 
 
 def pause_seconds(tries: int) -> float:
     """Return how long to wait after so many retries: twice as long each time, and not all at once."""
     return _PAUSE_SECONDS * float(2**tries) * random.SystemRandom().uniform(0.5, 1.5)
-
-
-def _seconds(text: str | None) -> float | None:
-    """The whole seconds of a Retry-After; a date there, and nothing, say nothing."""
-    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else None

@@ -36,6 +36,7 @@ __all__ = [
     "Owner",
     "Record",
     "items_of",
+    "progress_in",
     "results_of",
 ]
 
@@ -117,15 +118,11 @@ class JobShelf:
 
     def all(self) -> list[tuple[str, Progress]]:
         """Return every job and how far it is; not those whose state is damaged, which hold up no other."""
-        found = ((job, self.whole(job)) for job in self.store.names(STATES))
-        return [(job, held) for job, held in found if held is not None]
+        return list(progress_in(self.store).items())
 
     def whole(self, job: str) -> Progress | None:
         """Return how far a job is; None if there is none, or its state is damaged."""
-        try:
-            return self.progress(job)
-        except Unreadable:
-            return None
+        return _whole(self.store.get(STATES, job))
 
     def progress(self, job: str) -> Progress | None:
         """Return how far a job is; None if there is none. Raises Unreadable."""
@@ -205,6 +202,19 @@ class JobShelf:
         self.vault.shred(self.own(job))
         Leases(self.store).forget(job)
         self.store.delete(STATES, job)
+
+
+def progress_in(store: Store) -> dict[str, Progress]:
+    """Return how far each job in ``store`` is, read at once; not those whose state is damaged."""
+    found = {job: _whole(text) for job, text in store.all(STATES).items()}
+    return {job: held for job, held in found.items() if held is not None}
+
+
+def _whole(text: bytes | None) -> Progress | None:
+    try:
+        return None if text is None else Progress.of(text)
+    except Unreadable:
+        return None
 
 
 def items_of(job: str) -> str:

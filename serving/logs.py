@@ -2,6 +2,7 @@
 
 BentoML logs every handled exception with its traceback, and tracebacks repeat input. The formatter here
 writes one JSON object per line with the exception's type and place only, and is put on every handler.
+BentoML logs a caller's mistake as an error, too; here it is one at level INFO.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import re
 import traceback
 from datetime import UTC, datetime
+from http import HTTPStatus
 from types import TracebackType
 
 from serving import under_way
@@ -23,6 +25,9 @@ _ACCESS = re.compile(
 )
 _EXCEPTION = re.compile(r"Exception on (\S{1,200}) \[(\w+)\]")
 _PLAIN_LOGGERS = ("bentoml", "uvicorn.error", "uvicorn", "circus", "kantoku")
+
+_ANSWERING = "bentoml._internal.server.http_app"  # logs each exception that BentoML makes an answer of
+_READING = "from_http_request"  # BentoML's function that makes a method's input of a body
 
 _Exception = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -82,13 +87,32 @@ def _where(info: _Exception) -> dict[str, str]:
     return {"type": info[0].__name__, "at": f"{last.filename}:{last.lineno}" if last else "unknown"}
 
 
+def _lowered(record: logging.LogRecord) -> bool:
+    """Let every record pass, one of a caller's mistake at level INFO, so that an error is one of ours."""
+    if record.exc_info and record.exc_info[0] is not None and _is_the_callers(record.exc_info):
+        record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+    return True
+
+
+def _is_the_callers(info: _Exception) -> bool:
+    """Whether BentoML refused what it read (a model of ours that does not hold is our error), or said 4xx."""
+    if info[0].__name__ == "ValidationError":
+        return any(frame.f_code.co_name == _READING for frame, _ in traceback.walk_tb(info[2]))
+    status = getattr(info[1], "error_code", HTTPStatus.INTERNAL_SERVER_ERROR)
+    return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def protect() -> None:
-    """Put the formatter on every handler of the root and the server's loggers, and on one of our own."""
+    """Put the formatter on every handler of the root and the server's loggers, and on one of our own.
+
+    What BentoML refuses a caller for is logged at level INFO from here on.
+    """
     ours = logging.getLogger(_OURS)
     if not ours.handlers:
         ours.addHandler(logging.StreamHandler())
         ours.setLevel(logging.INFO)
         ours.propagate = False
+    logging.getLogger(_ANSWERING).addFilter(_lowered)  # once, however often
     names = (*_PLAIN_LOGGERS, *(n for n in logging.root.manager.loggerDict if n.startswith(_PLAIN_LOGGERS)))
     handlers = {h for name in names for h in logging.getLogger(name).handlers}
     handlers |= {*logging.root.handlers, *ours.handlers}

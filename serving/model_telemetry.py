@@ -84,7 +84,7 @@ class InferenceTelemetry:
     """What became of weeks, and why numbers are absent."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self._weeks = Counter("pat_inferences", "Weeks given to the runner", ["status"], registry=registry)
+        self._weeks = Counter("pat_inferences", "Weeks by what became of them", ["status"], registry=registry)
         self._absent = Counter(
             "pat_absences", "Why PAT or a metric is absent, by code", ["reason"], registry=registry
         )
@@ -94,11 +94,11 @@ class InferenceTelemetry:
             buckets=_SHARES,
             registry=registry,
         )
-        for status in ("encoded", "rejected", "unavailable"):
+        for status in ("encoded", "cached", "rejected", "unavailable"):
             self._weeks.labels(status)
 
     def ended(self, status: str, weeks: int) -> None:
-        """Say that so many weeks were encoded, were rejected, or met no runner (unavailable)."""
+        """Say that so many weeks were encoded, or were before (cached), were rejected, or met no runner."""
         if weeks:
             self._weeks.labels(status).inc(weeks)
 

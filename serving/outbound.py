@@ -26,7 +26,11 @@ _LONGEST_WAIT = 3_600.0  # of what a Retry-After may ask for
 
 
 class AnswerUnusable(RuntimeError):  # noqa: N818  # it says what is the case, as KeyError does
-    """The answer cannot be read."""
+    """The answer, of this ``status``, cannot be read for what was ``found``."""
+
+    def __init__(self, status: int, found: str) -> None:
+        super().__init__(f"expected an answer that can be read, found {found}")
+        self.status, self.found = status, found
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,11 +64,15 @@ class Answer:
         return min(max(0.0, (until - datetime.now(UTC)).total_seconds()), _LONGEST_WAIT)
 
 
-def client(ca_file: str = "") -> httpx.AsyncClient:
-    """Return a client that trusts whom ``ca_file`` vouches for; without one, whom the system trusts."""
+def client(ca_file: str = "", base_url: str = "") -> httpx.AsyncClient:
+    """Return a client that trusts whom ``ca_file`` vouches for; without one, whom the system trusts.
+
+    Raises OSError for certificates that cannot be read.
+    """
     context = ssl.create_default_context(cafile=ca_file or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return httpx.AsyncClient(
+        base_url=base_url,
         verify=context,
         trust_env=False,
         follow_redirects=False,
@@ -78,12 +86,12 @@ async def ask(at: httpx.AsyncClient, request: httpx.Request, most_bytes: int) ->
     answer = await at.send(request, stream=True)
     try:
         if answer.headers.get("content-encoding", "identity") != "identity":
-            raise AnswerUnusable("expected an answer without content encoding")
+            raise AnswerUnusable(answer.status_code, "a content encoding that was not asked for")
         body = bytearray()
-        async for part in answer.aiter_raw():
+        async for part in answer.aiter_bytes():
             body += part
             if len(body) > most_bytes:
-                raise AnswerUnusable(f"expected an answer of at most {most_bytes} bytes")
+                raise AnswerUnusable(answer.status_code, f"an answer of more than {most_bytes:,} bytes")
     finally:
         await answer.aclose()
     return Answer(answer.status_code, answer.headers, bytes(body))

@@ -149,18 +149,25 @@ class RedisStore:
         return gone
 
     def names(self, room: str, prefix: str = "") -> list[str]:
-        """Return the names in ``room`` that begin with ``prefix``; reads the room in steps.
+        """Return the names in ``room`` that begin with ``prefix``; reads the room as ``all`` does."""
+        return sorted(self._read(room, _escaped(prefix) + "*"))
+
+    def all(self, room: str) -> dict[str, bytes]:
+        """Return what is in ``room``; reads it in steps.
 
         What is there all the while is in it, whatever others write.
         """
-        match, found, cursor = _escaped(prefix) + "*", dict[bytes, bytes](), 0
+        return self._read(room, "*")
+
+    def _read(self, room: str, match: str) -> dict[str, bytes]:
+        found, cursor = dict[bytes, bytes](), 0
         while True:
             with self._answering():
                 step: Any = self._redis.hscan(_key(room), cursor, match=match, count=_STEP)
             cursor, some = step
             found |= some
             if not cursor:
-                return sorted(name.decode() for name, value in found.items() if _lasts(value))
+                return {name.decode(): value[_DIGITS:] for name, value in found.items() if _lasts(value)}
 
     def sweep(self) -> int:
         """Remove what has expired; have the server's file written anew without what is gone."""

@@ -73,6 +73,10 @@ class Store(Protocol):
         """Return the names in ``room`` that begin with ``prefix``, in order."""
         ...
 
+    def all(self, room: str) -> dict[str, bytes]:
+        """Return what is in ``room`` by name, in one reading."""
+        ...
+
     def sweep(self) -> int:
         """Remove what has expired; say how much."""
         ...
@@ -188,6 +192,15 @@ class SqliteStore:
                 (room, len(prefix), prefix, time.time()),
             ).fetchall()
         return [name for (name,) in found]
+
+    def all(self, room: str) -> dict[str, bytes]:
+        """Return what is in ``room``, in one query."""
+        with self._connection() as at:
+            found = at.execute(
+                "select name, value from items where room = ? and (expires is null or expires > ?)",
+                (room, time.time()),
+            ).fetchall()
+        return {name: bytes(value) for name, value in found}
 
     def sweep(self) -> int:
         """Remove what has expired."""

@@ -11,19 +11,28 @@ from postprocessing.fhir.operation import OPERATION
 __all__ = ["FHIR_VERSION", "Instance", "capability_statement"]
 
 FHIR_VERSION = "4.0.1"
-_CHANGED = "2026-11-27"  # of what is stated here
+_CHANGED = "2026-11-28"  # of what is stated here
 _SERVICES = f"{TERMINOLOGY}/restful-security-service"
 _OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+_LATER = (
+    "With `Prefer: respond-async` it is answered 202 at once, and Content-Location has the address of the "
+    "answer: 202 with X-Progress and Retry-After until it is there, then what the call would have had, for "
+    "24 hours and for the caller alone. DELETE on that address cancels the call or removes its answer."
+)
 
 
 @dataclass(frozen=True)
 class Instance:
-    """What differs between services: address, version, who runs it, who may ask, who gives tokens."""
+    """What differs between services: address, version, who runs it, who may ask, who gives tokens.
+
+    One that ``keeps`` can answer later.
+    """
 
     base: str
     version: str
     organization: str
     guarded: bool
+    keeps: bool = False
     token_endpoint: str = ""
 
 
@@ -46,16 +55,18 @@ def capability_statement(instance: Instance) -> dict[str, Any]:
 
 
 def _rest(instance: Instance) -> dict[str, Any]:
-    definition = f"{instance.base}/OperationDefinition/{OPERATION}"
+    operation = {"name": OPERATION, "definition": f"{instance.base}/OperationDefinition/{OPERATION}"}
+    if instance.keeps:  # R4 has no element for it
+        operation["documentation"] = _LATER
     return {
         "mode": "server",
-        "documentation": "Nothing is stored by an operation; the resources below are definitions.",
+        "documentation": "No operation stores a resource here; the resources below are definitions.",
         "security": _security(instance),
         "resource": [
             {"type": kind, "interaction": [{"code": "read"}]}
             for kind in ("CodeSystem", "ConceptMap", "OperationDefinition")
         ],
-        "operation": [{"name": OPERATION, "definition": definition}],
+        "operation": [operation],
     }
 
 

@@ -1,5 +1,6 @@
 """Who is given a courier, and with what: the settings as they are, or no start."""
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from api import status
-from api.delivery import courier, headers_of
+from api.delivery import courier, headers_of, parted, with_delivery
 from api.keeping import opened
 from api.problems import problem_of
 from serving import smart
@@ -109,6 +110,14 @@ def test_each_reason_not_to_take_a_result_has_its_answer(error, code, status):
 def test_an_answer_names_its_delivery_if_there_is_one():
     assert headers_of("") == {}
     assert headers_of("abc") == {"X-PAT-Delivery": "abc", "Location": "/v1/deliveries/abc"}
+
+
+@pytest.mark.parametrize("delivery", ["", "kq2xH0cXQZyW0pV7mZr5Uw"])
+def test_what_a_job_keeps_of_a_delivered_bundle_is_json_and_gives_back_the_bundle_byte_for_byte(delivery):
+    bundle = b'{"resourceType":"Bundle", "entry": [{"x": "}\\", \\"bundle\\": "}]}'
+    kept = with_delivery(bundle, delivery)
+    assert json.loads(kept).get("delivery", "") == delivery
+    assert parted(kept) == (bundle, delivery)
 
 
 def test_the_status_counts_what_waits_and_says_when_the_server_fails(tmp_path, monkeypatch):

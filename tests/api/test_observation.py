@@ -1,13 +1,16 @@
 """The desk, observed: what is counted and written down of an inference, however it ends."""
 
+import asyncio
 import json
 import logging
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from api.access import acting
+from api.caching import Caching
 from api.desk import Desk
 from api.observation import ObservedDesk, Observer
 from api.weeks import EmbedOrder
@@ -17,8 +20,12 @@ from pat_runner.pipeline import RunnerUnavailable
 from preprocessing.scaling import Scaling
 from preprocessing.units import Device, Unit, WearSite
 from serving import model_telemetry
+from serving.cache_keys import Keyring
 from serving.logs import ValueFreeFormatter
+from serving.memory_cache import MemoryCache
+from serving.sealed_cache import SealedCache
 from serving.settings import Settings
+from serving.telemetry import CacheTelemetry
 from serving.under_way import begun
 from tests.doubles.runners import CountingRunner
 from tests.pat_runner.test_pipeline import card, recording
@@ -58,9 +65,23 @@ def lines(caplog):
     monkey.propagate = before
 
 
-def desk(runner=None, key=KEY, model=None):
+def desk(runner=None, key=KEY, model=None, caching=None):
     model = model or card()
-    return ObservedDesk(Settings(), runner or CountingRunner(), model, observer=Observer(model, key))
+    caching = caching or Caching(Settings())
+    observer = Observer(model, key)
+    return ObservedDesk(Settings(), runner or CountingRunner(), model, caching=caching, observer=observer)
+
+
+@pytest.fixture
+def caching():
+    telemetry = CacheTelemetry(CollectorRegistry())
+    cache = SealedCache(MemoryCache(10_000_000, telemetry), Keyring(KEY), telemetry)
+    return Caching(Settings(), cache)
+
+
+def rows(*means):
+    """One standardised week for each, of which the runner knows no more."""
+    return EmbedOrder([np.full(18, mean, np.float32) for mean in means], standardized=True, want=Want())
 
 
 async def test_an_observed_desk_answers_as_a_desk_does(told):
@@ -137,6 +158,33 @@ async def test_embeddings_of_rows_are_counted_with_those_that_were_rejected(told
     [line] = lines()
     assert (line["verb"], line["weeks"], line["encoded"]) == ("embed", 2, 1)
     assert line["reasons"] == ["not_finite"]
+
+
+async def test_an_embedding_that_was_there_is_cached_and_not_encoded_again(told, caching):
+    at = desk(caching=caching)
+    await at.embed(rows(1, 2))
+    assert (told["encoded"], told["cached"]) == (2, 0)
+    await at.embed(rows(2, 3, np.nan))
+    assert (told["encoded"], told["cached"], told["rejected"]) == (3, 1, 1)
+
+
+async def test_an_analysis_made_anew_is_of_cached_weeks_and_the_same_again_is_counted_nowhere(told, caching):
+    at = desk(caching=caching)
+    for options in (AnalyzeOptions(), AnalyzeOptions(clinical=False), AnalyzeOptions(clinical=False)):
+        await at.analyze(recording(), options)
+    assert (told["encoded"], told["cached"]) == (2, 2)
+
+
+async def test_who_waits_for_an_equal_request_has_cached_weeks(told, caching):
+    at = desk(caching=caching)
+    await asyncio.gather(*(at.embed(rows(1, 2)) for _ in range(5)))
+    assert (told["encoded"], told["cached"]) == (2, 8)
+
+
+async def test_what_the_runner_rejects_is_neither_encoded_nor_cached(told, caching):
+    at = desk(CountingRunner(reject={0}), caching=caching)
+    await at.embed(rows(1, 2))
+    assert (told["encoded"], told["cached"], told["rejected"]) == (1, 0, 1)
 
 
 async def test_weeks_of_the_cohorts_device_are_watched_for_drift_and_no_others(told):

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -140,6 +141,46 @@ def test_ray_listens_on_the_loopback_interface_only_and_is_told_to_ask_for_a_tok
     assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
     assert [len(token) for token in tokens] == [64]
     assert modes == {"token"}
+
+
+@pytest.mark.security
+def test_who_has_no_token_or_that_of_another_run_is_refused_and_who_has_it_is_not():
+    with program("hold") as process:
+        address, token = process.stdout.readline().split()
+        other = said("enter", address, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * len(token))
+        none = said("enter", address, RAY_AUTH_MODE="disabled")
+        its_own = said("enter", address, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token)
+        process.communicate(timeout=SECONDS)
+    assert other.startswith("AuthenticationError: RPC error: InvalidAuthToken")
+    assert none.startswith("AuthenticationError: RPC error: InvalidAuthToken")
+    assert its_own == "1 node"
+
+
+def test_a_start_that_fails_half_way_leaves_no_process_and_no_folder():
+    found = json.loads(said("fail", "3"))
+    assert found["running"] == [["gcs_server", "raylet"]] * 3
+    assert (found["result"], found["left"], found["folder"]) == ("WorkersLost", [], False)
+
+
+def test_a_start_that_failed_is_tried_again():
+    found = json.loads(said("fail", "1"))
+    assert found["running"] == [["gcs_server", "raylet"]] * 2
+    assert (found["result"], found["left"], found["folder"]) == ("1 node", [], False)
+
+
+def program(*words, **environment):
+    command = [sys.executable, "-m", "tests.cohorts.ray_programs", *words]
+    env = {**os.environ, **environment}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def said(*words, **environment):
+    """What a program printed first."""
+    with program(*words, **environment) as process:
+        out, _ = process.communicate(timeout=SECONDS)
+    return out.splitlines()[0]
 
 
 def listening(child):

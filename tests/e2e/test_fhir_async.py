@@ -93,6 +93,15 @@ def test_the_answer_is_the_one_that_the_call_has(client):
     assert client.get(where).content == answer.content
 
 
+def test_the_capability_statement_says_so_only_where_there_is_a_store(client, served):
+    def operation(at):
+        return at.get("/fhir/metadata").json()["rest"][0]["operation"][0]
+
+    assert "Prefer: respond-async" in operation(client)["documentation"]
+    with served.client() as without:
+        assert "documentation" not in operation(without)
+
+
 def test_what_cannot_be_is_refused_at_once_as_the_call_would_be(client):
     wrong = observation("p-1", unit="parsecs")
     hidden = observation("p-hidden")

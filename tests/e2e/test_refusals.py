@@ -11,6 +11,7 @@ pytestmark = pytest.mark.e2e
 MINUTES = 10_080
 DEVICE = {"unit": "actiwatch_counts", "device": "actiwatch", "wear_site": "wrist"}
 CANARY = 867_530_986_753  # longer than chance puts into the hexadecimal names of requests
+PICKLE = "application/vnd.bentoml+pickle"
 
 
 def recording(**changes):
@@ -190,3 +191,17 @@ def test_no_refused_value_reached_the_log(served, client):
     assert str(CANARY) not in log
     assert '"message": "request"' in log
     assert "Traceback" not in log
+
+
+GARBAGE = [*(sent for sent, _, _ in REFUSED.values()), b"\xff\xfe", b"[" * 10_000, b'{"weeks": 1}', b"\x00"]
+
+
+@pytest.mark.parametrize("door", ["/analyze", "/analyze_fhir", "/explain", "/embed"])
+def test_what_a_caller_did_wrong_is_no_error_in_the_log(served, client, door):
+    before = len(served.log.read_text())
+    for sent in GARBAGE:
+        assert client.post(door, content=sent, headers={"content-type": "application/json"}).is_client_error
+    assert client.post(door, content=b"{}", headers={"content-type": PICKLE}).status_code == 415
+    lines = list(map(json.loads, served.log.read_text()[before:].splitlines()))
+    assert len(lines) > len(GARBAGE)
+    assert {line["level"] for line in lines} == {"INFO"}

@@ -35,6 +35,7 @@ def documents():
     return {
         "open": capability_statement(instance(guarded=False)),
         "guarded": capability_statement(instance()),
+        "keeps": capability_statement(instance(keeps=True)),
         "smart": capability_statement(instance(token_endpoint="https://issuer.example/token")),
         "operation": operation_definition(BASE),
         "map": concept_map(BASE),
@@ -57,6 +58,12 @@ def test_smart_is_claimed_only_where_tokens_are_given():
     assert "service" not in made["guarded"]["rest"][0]["security"]
     [service] = made["smart"]["rest"][0]["security"]["service"]
     assert service["coding"][0]["code"] == "SMART-on-FHIR"
+
+
+def test_answers_that_come_later_are_claimed_only_where_they_can_be_kept():
+    made = documents()
+    assert "documentation" not in made["open"]["rest"][0]["operation"][0]
+    assert "Prefer: respond-async" in made["keeps"]["rest"][0]["operation"][0]["documentation"]
 
 
 def test_the_map_holds_every_standard_code_and_no_other():

@@ -2,8 +2,13 @@
 
 import json
 import logging
+from http import HTTPStatus
 
 import pytest
+from bentoml._internal.server.http_app import log_exception
+from bentoml.exceptions import BadInput, BentoMLException, ServiceUnavailable
+from pydantic import TypeAdapter
+from starlette.requests import Request
 
 from serving.logs import ValueFreeFormatter, protect
 from serving.under_way import begun
@@ -64,6 +69,68 @@ def test_an_exception_is_named_by_type_and_place():
     line = json.loads(ValueFreeFormatter().format(made))
     assert line["exception"]["type"] == "ValueError"
     assert line["exception"]["at"].startswith(__file__)
+
+
+def from_http_request(raises):
+    """Named as BentoML's function that reads a body."""
+    raises()
+
+
+def not_a_number():
+    TypeAdapter(int).validate_python(CANARY)
+
+
+def logged_by_bentoml(raises):
+    """The line of what BentoML makes an answer of."""
+    protect()
+    logger, lines = logging.getLogger(log_exception.__module__), []
+    handler = logging.Handler()
+    handler.emit = lambda made: lines.append(json.loads(ValueFreeFormatter().format(made)))
+    logger.addHandler(handler)
+    try:
+        raises()
+    except Exception:
+        log_exception(Request({"type": "http", "method": "POST", "path": "/embed", "headers": []}))
+    finally:
+        logger.removeHandler(handler)
+    (line,) = lines
+    return line
+
+
+def raising(error):
+    def raises():
+        raise error
+
+    return raises
+
+
+@pytest.mark.parametrize(
+    "raises",
+    [
+        lambda: from_http_request(not_a_number),
+        raising(BadInput(CANARY)),
+        raising(BentoMLException(CANARY, error_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
+    ],
+)
+def test_a_callers_mistake_is_no_error(raises):
+    line = logged_by_bentoml(raises)
+    assert (line["level"], line["message"]) == ("INFO", "exception while answering")
+
+
+@pytest.mark.parametrize(
+    "raises",
+    [
+        not_a_number,  # in a model of ours, not in what was read
+        raising(ValueError(CANARY)),
+        raising(BentoMLException(CANARY)),
+        raising(ServiceUnavailable(CANARY)),
+        lambda: from_http_request(raising(KeyError(CANARY))),
+    ],
+)
+def test_what_fails_in_the_service_stays_an_error_with_type_and_place(raises):
+    line = logged_by_bentoml(raises)
+    assert line["level"] == "ERROR"
+    assert line["exception"].keys() == {"type", "at"}
 
 
 def test_our_own_lines_pass():

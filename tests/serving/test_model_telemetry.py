@@ -52,6 +52,8 @@ def test_a_share_is_told_in_steps(registry):
     told.ended("encoded", 3)
     told.absent({"no_sleep_log": 2})
     assert registry.get_sample_value("pat_inferences_total", {"status": "encoded"}) == 3
+    others = ("cached", "rejected", "unavailable")
+    assert [registry.get_sample_value("pat_inferences_total", {"status": one}) for one in others] == [0, 0, 0]
     assert registry.get_sample_value("pat_absences_total", {"reason": "no_sleep_log"}) == 2
 
 

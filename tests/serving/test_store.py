@@ -112,6 +112,17 @@ def test_names_are_found_by_their_beginning_whatever_they_hold(store):
     assert store.names("r", "a%") == ["a%/1"]
 
 
+def test_a_room_is_read_at_once_without_what_has_expired(store):
+    now = time.time()
+    store.put_all("a", {str(n): bytes([n % 256]) * 100 for n in range(2_000)}, now + 60)
+    store.put("a", "last", b"")
+    store.put("a", "old", b"1", now - 1)
+    store.put("b", "0", b"another's")
+    found = store.all("a")
+    assert (len(found), found["7"], found["last"]) == (2_001, bytes([7]) * 100, b"")
+    assert store.all("c") == {}
+
+
 def test_the_file_is_private(tmp_path):
     path = tmp_path / "store" / "pat.sqlite"
     SqliteStore(path)
