@@ -107,5 +107,5 @@ def _full_again(asking: Load, gone: float, before: float) -> float | None:
     while moment + 2 <= last:
         if asking.rate(moment, moment + 2) >= FULL * before:
             return moment - gone
-        moment += 0.5
+        moment += 0.1
     return None

@@ -154,7 +154,7 @@ def test_the_rollout_of_the_page_takes_an_instance_out_and_puts_it_back(tmp_path
     file, before = tmp_path / "upstream.conf", (DEPLOY / "nginx" / "upstream.conf").read_text()
     file.write_text(before)
     subprocess.run([*shlex.split(out), file], check=True)
-    assert "server pat-1:3000 max_fails=2 fail_timeout=2s down;" in file.read_text()
-    assert "server pat-2:3000 max_fails=2 fail_timeout=2s;" in file.read_text()
+    assert "server pat-1:3000 max_fails=2 fail_timeout=1s down;" in file.read_text()
+    assert "server pat-2:3000 max_fails=2 fail_timeout=1s;" in file.read_text()
     subprocess.run([*shlex.split(back), file], check=True)
     assert file.read_text() == before
