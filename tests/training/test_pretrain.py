@@ -187,6 +187,7 @@ def test_the_demonstration_weights_reproduce_their_golden_in_float64(demonstrati
     np.testing.assert_allclose(again.profile, checkpoint.golden.profile, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_recorded_error_on_held_out_people_is_found_again_and_below_nine_tenths(demonstration):
     checkpoint, network = demonstration
     held_out = targets(checkpoint.scaling, pretrain.held_out_weeks(Options()))
