@@ -73,14 +73,14 @@ class PromptDispatcher(CorkDispatcher[Any, Any]):
             self._wake_event.notify_all()
         return await future
 
-    async def outbound_call(self, inputs_info: Jobs, training: bool = False) -> None:
-        """Run one batch, then wake the controller for the next."""
+    async def outbound_call(self, inputs_info: Jobs, training: bool = True) -> None:
+        """Run one batch, then wake the controller for the next; in training no waits are reckoned with."""
         began = time.monotonic()
         weeks = sum(self.get_batch_size(job.data) for job in inputs_info)
         self._telemetry.started(weeks, [began - job.enqueue_time for job in inputs_info])
         self._telemetry.queued(self._waiting())
         try:
-            await super().outbound_call(inputs_info, training=True)  # it reckons no waits, by its own clock
+            await super().outbound_call(inputs_info, training=training)
         finally:
             self._telemetry.ended(time.monotonic() - began)
             async with self._wake_event:
