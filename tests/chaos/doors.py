@@ -191,7 +191,8 @@ class Doors:
     def _has_result(self, client: httpx.Client, job: str) -> None:
         """The result has the item once, with the numbers that the analysis had before anything failed."""
         lines = client.get(f"/v1/jobs/{job}/result", headers=bearer(**SERVICE)).text.splitlines()
-        assert [json.loads(line)["analysis"] for line in lines] == [json.loads(self._good["analyze"])]
+        found = [(said := json.loads(line)).get("analysis", said) for line in lines]
+        assert found == [json.loads(self._good["analyze"])]
 
     def _is_right(self, client: httpx.Client, number: int, bundle: bytes) -> None:
         """The Bundle that was answered is what is answered when nothing fails."""
