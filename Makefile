@@ -45,7 +45,7 @@ bench-peers: setup ## what users could pick instead, each in an environment of i
 fuzz: setup ## 20,000 damaged copies of every example file; results in docs/fuzz-results.md
 	$(BIN)/python -m tests.fuzz.readers --copies 20000 --results docs/fuzz-results.md
 
-chaos: setup ## let everything fail that the service depends on (about 15 minutes); results in docs/chaos-results.md
+chaos: setup ## let everything fail that the service depends on (about 20 minutes); results in docs/chaos-results.md
 	$(BIN)/python -m tests.chaos --results docs/chaos-results.md
 
 check: setup ## style, types, who may import whom, and what must not be written

@@ -56,7 +56,7 @@ class PromptDispatcher(CorkDispatcher[Any, Any]):
 
     def _drop_the_late(self) -> None:
         """Leave out calls that nobody waits for any more, and refuse (503) those beyond the longest wait."""
-        waiting, oldest = list(self._queue), time.time() - self.max_latency
+        waiting, oldest = list(self._queue), time.monotonic() - self.max_latency
         self._queue.clear()
         for job in waiting:
             if job.enqueue_time < oldest:
@@ -67,18 +67,22 @@ class PromptDispatcher(CorkDispatcher[Any, Any]):
     async def inbound_call(self, data: Any) -> Any:
         """Queue one call and wait for its answer."""
         self._telemetry.queued(self._waiting() + self.get_batch_size(data))
-        return await super().inbound_call(data)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.append(Job(time.monotonic(), data, future))  # BentoML's clock may be set
+        async with self._wake_event:
+            self._wake_event.notify_all()
+        return await future
 
-    async def outbound_call(self, inputs_info: Jobs, training: bool = False) -> None:
-        """Run one batch, then wake the controller for the next."""
-        began = time.time()
+    async def outbound_call(self, inputs_info: Jobs, training: bool = True) -> None:
+        """Run one batch, then wake the controller for the next; in training no waits are reckoned with."""
+        began = time.monotonic()
         weeks = sum(self.get_batch_size(job.data) for job in inputs_info)
         self._telemetry.started(weeks, [began - job.enqueue_time for job in inputs_info])
         self._telemetry.queued(self._waiting())
         try:
             await super().outbound_call(inputs_info, training=training)
         finally:
-            self._telemetry.ended(time.time() - began)
+            self._telemetry.ended(time.monotonic() - began)
             async with self._wake_event:
                 self._wake_event.notify_all()
 

@@ -244,9 +244,9 @@ class AuditTrail:
         self._checkpoint(len(batch))
 
     def _is_due(self, file: AuditFile) -> bool:
-        """Whether ``file`` has grown, or aged, enough to be ended."""
+        """Whether ``file`` has grown, or aged, enough to be ended, or the clock was set back."""
         aged = time.monotonic() - file.began >= self._options.file_seconds
-        return aged or file.bytes >= self._options.file_bytes
+        return aged or file.is_of_the_future or file.bytes >= self._options.file_bytes
 
     def _opened(self) -> AuditFile:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

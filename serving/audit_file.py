@@ -2,6 +2,9 @@
 
 A file's name ends in ``.open`` while it is written and in ``.jsonl`` for good. A writer that dies leaves its
 file open and unlocked; whoever opens a file of their own next accounts for it.
+
+No event of a file is older than its name or younger than its last change, by which a search leaves files out:
+where the clock was set back, the next event belongs into another file.
 """
 
 from __future__ import annotations
@@ -88,7 +91,8 @@ class AuditFile:
     """One file of the trail, held by a lock for as long as its writer lives."""
 
     def __init__(self, folder: Path, key: MacKey) -> None:
-        began = datetime.now(UTC).strftime(_BEGAN)
+        self._latest = time.time()  # of its records, by the time of day
+        began = datetime.fromtimestamp(self._latest, UTC).strftime(_BEGAN)
         self.name = f"audit-{began}-{os.getpid()}-{secrets.token_hex(4)}"
         self.began = time.monotonic()
         self.path = folder / f"{self.name}{OPEN}"
@@ -103,8 +107,10 @@ class AuditFile:
 
     def write(self, kind: Kind, content: Record) -> None:
         """Append one record; it is durable after ``sync``."""
+        now = time.time()
+        self._latest = max(self._latest, now)
         record: Record = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "at": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
             "file": self.name,
             "key": self._key.name,
             "kind": kind.value,
@@ -127,8 +133,15 @@ class AuditFile:
         """Say how far it has come."""
         return Checkpoint(self.name, self.seq, self.mac)
 
+    @property
+    def is_of_the_future(self) -> bool:
+        """Whether the clock was set back since the last record."""
+        return time.time() < self._latest
+
     def end(self) -> None:
         """Give the file its name for good."""
+        if self.is_of_the_future:
+            os.utime(self._fd, (self._latest, self._latest))
         os.rename(self.path, self.path.with_suffix(CLOSED))
         sync_folder(self.path.parent)
         os.close(self._fd)

@@ -289,7 +289,11 @@ class Jobs:
         try:
             self._count(record, index, kept)
         except JobStopped:
-            self.shelf.store.drop(results_of(record.id))
+            held = self.shelf.whole(record.id)
+            if (
+                held is None or held.state is not State.DONE
+            ):  # else another had it, and it is whole
+                self.shelf.store.drop(results_of(record.id))
             raise
 
     def settle(self, record: Record) -> bool:

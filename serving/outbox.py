@@ -8,6 +8,9 @@ crash leaves at most a ticket without a Bundle, of which nobody was told.
 A try is written down before it is made (``claimed``): whoever dies in the midst of one leaves an entry that
 rests for a while, in which the server ends what it began.
 
+Times are times of day. Where the clock was set back, an entry from what is now the future is given times of
+now when it is next looked at: it is due, or where a try may be under way rests for two minutes.
+
 Errors:
 
     NotTaken                  a result is not taken for delivery: there is no server, or the caller may not
@@ -39,6 +42,9 @@ _STATE, _FAILING = "outbox-state", "failing"
 _WRITING_SECONDS = 600.0  # after which a ticket without a Bundle is one that a crash left
 _FIRST_SECONDS, _LONGEST_SECONDS = 5.0, 900.0  # between tries
 _GIVE_UP_SECONDS = 7 * 86_400.0
+_FARTHEST_SECONDS = 7_200.0  # that a try is ahead: an hour that a server asks for, and half as much jitter
+_DIFFERENCE_SECONDS = 60.0  # by which an entry may be of the future: clocks differ
+_SET_BACK_SECONDS = 120.0  # that an entry of the future rests once it was tried: longer than a try takes
 _JITTER = secrets.SystemRandom()
 _NOT_TAKEN = {
     "no_fhir_server": "this service delivers nowhere; leave deliver out, or have PAT_FHIR_SERVER_URL set",
@@ -204,10 +210,21 @@ class Outbox:
         }
 
     def due(self) -> list[Ticket]:
-        """Return what is to be tried now, what waits longest first."""
+        """Return what is to be tried now, what waits longest first; for who has the lease of the outbox."""
         now = self._clock()
-        waiting = [ticket for ticket in self.tickets(State.WAITING) if ticket.due <= now]
-        return sorted(waiting, key=lambda ticket: ticket.due)
+        waiting = [self._of_now(ticket, now) for ticket in self.tickets(State.WAITING)]
+        return sorted((ticket for ticket in waiting if ticket.due <= now), key=lambda ticket: ticket.due)
+
+    def _of_now(self, ticket: Ticket, now: float) -> Ticket:
+        """Return ``ticket``, with other times where the clock was set back since it was written."""
+        ahead = max(ticket.accepted, ticket.since) - now > _DIFFERENCE_SECONDS
+        if not ahead and ticket.due - now <= _FARTHEST_SECONDS:
+            return ticket
+        rests = _SET_BACK_SECONDS if ticket.attempts else 0.0
+        since, due = min(ticket.since, now), min(ticket.due, now + rests)
+        timed = replace(ticket, accepted=min(ticket.accepted, now), since=since, due=due)
+        self._write(timed)
+        return timed
 
     def bundle(self, ticket: Ticket) -> bytes | None:
         """Return what is to be delivered; None if its subject is deleted. Raises Unreadable."""

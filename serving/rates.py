@@ -1,8 +1,9 @@
-"""How often one address, caller or tenant may ask, by moving windows of the library ``limits``.
+"""How often one address, caller or tenant may ask, by windows that move with time.
 
-Each process counts what it sees, or all of them count together (serving/shared_rates.py). While the shared
-counts are out of reach each process goes on by itself, except for what must not be tried without end: failed
-identifications and emergencies are refused while they cannot be counted.
+Each process counts what it sees, by a clock that is never set, or all of them count together
+(serving/shared_rates.py). While the shared counts are out of reach each process goes on by itself, except for
+what must not be tried without end: failed identifications and emergencies are refused while they cannot be
+counted.
 
 Errors:
 
@@ -14,13 +15,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from limits.util import WindowStats
 
 __all__ = ["CountUnavailable", "Rates", "TooOften", "Verdict", "Windows"]
@@ -89,18 +89,37 @@ class Windows(Protocol):
 
 
 class _Here:
-    """Windows in this process."""
+    """Windows in this process, by the monotonic clock; who was counted last stands last."""
 
     lost = False
 
     def __init__(self) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._kinds: defaultdict[str, OrderedDict[str, deque[float]]] = defaultdict(OrderedDict)
 
     async def take(self, item: RateLimitItem, kind: str, who: str) -> bool:
-        return self._limiter.hit(item, kind, who)
+        now, counted = time.monotonic(), self._counted(item, kind, who)
+        if len(counted) >= item.amount:
+            return False
+        counted.append(now)
+        whose = self._kinds[kind]
+        whose[who] = counted
+        whose.move_to_end(who)
+        return True
 
     async def stats(self, item: RateLimitItem, kind: str, who: str) -> WindowStats:
-        return self._limiter.get_window_stats(item, kind, who)
+        counted = self._counted(item, kind, who)
+        waits = item.get_expiry() + (counted[0] - time.monotonic() if counted else 0)
+        return WindowStats(time.time() + waits, item.amount - len(counted))
+
+    def _counted(self, item: RateLimitItem, kind: str, who: str) -> deque[float]:
+        """Return when ``who`` was counted in the window; forget those whose windows are empty."""
+        whose, began = self._kinds[kind], time.monotonic() - item.get_expiry()
+        while whose and next(iter(whose.values()))[-1] <= began:
+            whose.popitem(last=False)
+        counted = whose.get(who, deque())
+        while counted and counted[0] <= began:
+            counted.popleft()
+        return counted
 
 
 class Rates:

@@ -4,10 +4,11 @@ import asyncio
 import inspect
 import time
 
+import attrs
 import bentoml
 import pytest
 from _bentoml_impl.server import app
-from bentoml._internal.marshal.dispatcher import CorkDispatcher
+from bentoml._internal.marshal.dispatcher import CorkDispatcher, Job
 from bentoml._internal.runner.container import AutoContainer
 from prometheus_client import CollectorRegistry
 
@@ -81,7 +82,10 @@ def test_the_parts_of_the_dispatcher_that_ours_builds_on_are_there():
     }
     assert "self._sema.release()" in inspect.getsource(CorkDispatcher.outbound_call)
     assert "self.controller()" in inspect.getsource(CorkDispatcher.__call__)
-    assert "notify_all()" in inspect.getsource(CorkDispatcher.inbound_call)
+    inbound = inspect.getsource(CorkDispatcher.inbound_call)  # which ours does with another clock
+    assert "self._queue.append(input_info)" in inbound
+    assert "notify_all()" in inbound
+    assert [field.name for field in attrs.fields(Job)][:3] == ["enqueue_time", "data", "future"]
     assert AutoContainer.get_batch_size([{}, {}], 0) == 2
 
 
@@ -130,6 +134,18 @@ async def test_a_call_that_waited_beyond_the_limit_is_refused_and_the_others_are
     with pytest.raises(BusyError):
         await late
     assert await fresh == ["fresh!"]
+
+
+async def test_a_clock_that_is_set_ahead_refuses_nobody_who_waits(monkeypatch):
+    batches = Batches(0.1)
+    _, call = dispatched(batches, max_batch_size=1)
+    first = asyncio.create_task(call(["first"]))
+    await asyncio.sleep(0.01)
+    waits = asyncio.create_task(call(["waits"]))
+    await asyncio.sleep(0.01)
+    told = time.time
+    monkeypatch.setattr(time, "time", lambda: told() + 3_600)
+    assert [await first, await waits] == [["first!"], ["waits!"]]
 
 
 async def test_nobody_computes_for_a_caller_who_left():

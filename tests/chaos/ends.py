@@ -14,7 +14,7 @@ from serving.state import audit_folder
 from tests.chaos.doors import Asked
 from tests.chaos.faults import WELL, Words
 from tests.chaos.matrix import RECOVERY_SECONDS, Row, row, settled
-from tests.chaos.world import World, world
+from tests.chaos.world import Kind, World, world
 
 __all__ = ["ENDS"]
 
@@ -39,7 +39,7 @@ def stopped_beside_a_hung_collector(home: Path, folder: Path) -> list[Row]:
 
 
 def _stopped(home: Path, folder: Path, name: str, before: Callable[[World], None]) -> list[Row]:
-    with world(home, folder, files=True) as running:
+    with world(home, folder, Kind.FILES) as running:
         before(running)
         asked, seconds, code = _asked_across_the_end(running)
         assert code == 0, f"it ended with {code}"
@@ -117,7 +117,7 @@ _NO_WEIGHTS: Mapping[str, Words] = {
 
 def _started_with(name: str, damage: Callable[[Path], None]) -> Callable[[Path, Path], list[Row]]:
     def starts(home: Path, folder: Path) -> list[Row]:
-        with world(home, folder, files=True) as running:
+        with world(home, folder, Kind.FILES) as running:
             with _damaged(home, damage), running.again(wait_ready=False) as back:
                 asked = [back.doors.ask(door) for door in _NO_WEIGHTS for _ in range(3)]
             began = time.monotonic()
@@ -143,7 +143,7 @@ def started_without_certificates(home: Path, folder: Path) -> list[Row]:
         "readyz": ("200",),
         "livez": ("200",),
     }
-    with world(home, folder, files=True) as running:
+    with world(home, folder, Kind.FILES) as running:
         running.proxies["certificates"].set("refuse")
         with running.again() as back:
             asked = [back.doors.ask(door) for door in words]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.chaos.world import World
+from tests.chaos.world import Kind, World
 
 __all__ = ["FAULTS", "WELL", "Fault"]
 
@@ -39,7 +39,7 @@ class Fault:
     happening: Happening
     telling: str
     otherwise: Mapping[str, Words] = field(default_factory=dict)
-    files: bool = False  # whether the store is in files, on a small disk, rather than on Redis
+    kind: Kind = Kind.REDIS  # of the world that it happens to
     rounds: int = 3
 
     @property
@@ -116,6 +116,70 @@ def flipped(name: str) -> Happening:
 def _another(value: bytes) -> bytes:
     middle = len(value) - 3
     return value[:middle] + bytes([value[middle] ^ 1]) + value[middle + 1 :]
+
+
+def uncached(happening: Happening) -> Happening:
+    """The same, seen to take away a cache that answered: nothing is answered from it meanwhile."""
+
+    @contextlib.contextmanager
+    def watched(world: World) -> Iterator[None]:
+        _answers_from_the_cache(world)
+        with happening(world):
+            world.doors.hits.clear()
+            yield
+            assert not world.doors.hits, f"answered from a cache that fails: {world.doors.hits}"
+
+    return watched
+
+
+def _answers_from_the_cache(world: World) -> None:
+    world.doors.hits.clear()
+    _until(lambda: world.doors.ask("analyze").word == "same" and world.doors.hits["analyze"] > 0)
+
+
+@contextlib.contextmanager
+def cache_full(world: World) -> Iterator[None]:
+    """The cache's Redis has nothing, has no memory left, and evicts nothing.
+
+    An answer may be called a hit none the less, where an equal request was under way.
+    """
+    with world.redis["cache"].admin() as admin:
+        admin.flushall()
+        admin.config_set("maxmemory-policy", "noeviction")
+        with full("cache")(world):
+            yield
+            assert admin.dbsize() == 0, "it took something"
+        admin.config_set("maxmemory-policy", "allkeys-lru")
+
+
+@contextlib.contextmanager
+def cache_flipped(world: World) -> Iterator[None]:
+    """One bit of every value in the cache is another."""
+    with world.redis["cache"].admin() as admin:
+        _answers_from_the_cache(world)
+        others = {key: _another(value) for key in admin.scan_iter() if (value := admin.get(key))}
+        admin.mset(others)
+        yield
+        assert any(admin.get(key) != other for key, other in others.items()), "nothing damaged was replaced"
+
+
+def clock_set(seconds: int) -> Happening:
+    """The time of day is another for every process of the service, which has work to do."""
+
+    @contextlib.contextmanager
+    def happening(world: World) -> Iterator[None]:
+        for door in ("jobs", "deliver"):
+            assert world.doors.ask(door).word in WELL[door]
+        world.set_clock(seconds)
+        time.sleep(
+            1
+        )  # a token is made anew each second; one that was verified before is believed for a minute
+        try:
+            yield
+        finally:
+            world.set_clock(0)
+
+    return happening
 
 
 @contextlib.contextmanager
@@ -238,6 +302,10 @@ _WITHOUT_RUNNER: dict[str, Words] = {
     **{name: (*WELL[name], "503 model_unavailable", "504 timeout") for name in _NO_RUNNER},
     "readyz": ("503", "200"),
 }
+_NO_TOKEN: dict[str, Words] = {
+    name: ("401 unauthenticated",) for name in WELL if name not in ("readyz", "livez")
+}  # what says that it ended, or has not begun, is not believed
+_BYPASSED: dict[str, Words] = {"status": ("degraded: cache",)}
 _WITHOUT_ENTRY: dict[str, Words] = {name: (*words, "not let in", "no answer") for name, words in WELL.items()}
 
 FAULTS = (
@@ -275,10 +343,21 @@ FAULTS = (
     Fault("FHIR server 500", nonsense("fhir_server", 500), "fhir", _LATER),
     Fault("collector refused", cut("collector", "refuse"), "analyze"),
     Fault("collector hung", cut("collector", "blackhole"), "raw"),
-    Fault("disk full", disk_full, "analyze", _UNRECORDED, files=True),
-    Fault("temporary folder full", temp_full, "raw", files=True),
-    Fault("runner killed", killed("PatRunner"), "analyze", _WITHOUT_RUNNER, files=True),
-    Fault("runner hung", runner_hung, "embed", _WITHOUT_RUNNER, files=True, rounds=1),
-    Fault("API worker killed", killed("PatService"), "jobs", _WITHOUT_ENTRY, files=True),
-    Fault("weights swapped", weights_swapped, "embed", files=True),
+    Fault("cache refused", uncached(cut("cache", "refuse")), "analyze", _BYPASSED, Kind.CACHE),
+    Fault("cache hung", uncached(cut("cache", "blackhole")), "care", _BYPASSED, Kind.CACHE),
+    Fault("cache slow", uncached(cut("cache", "latency", 1.0)), "fhir", _BYPASSED, Kind.CACHE),
+    Fault("cache reset", uncached(cut("cache", "reset")), "embed", _BYPASSED, Kind.CACHE),
+    Fault("cache full", cache_full, "raw", _BYPASSED, Kind.CACHE),
+    Fault("cache corrupt", cache_flipped, "analyze", {}, Kind.CACHE),
+    Fault(
+        "clock an hour ahead", clock_set(3_600), "deliver", {}, Kind.CLOCK
+    ),  # tokens last an hour: just good
+    Fault("clock an hour behind", clock_set(-3_600), "jobs", _NO_TOKEN, Kind.CLOCK),
+    Fault("clock two days ahead", clock_set(2 * 86_400), "analyze", _NO_TOKEN, Kind.CLOCK),
+    Fault("disk full", disk_full, "analyze", _UNRECORDED, kind=Kind.FILES),
+    Fault("temporary folder full", temp_full, "raw", kind=Kind.FILES),
+    Fault("runner killed", killed("PatRunner"), "analyze", _WITHOUT_RUNNER, kind=Kind.FILES),
+    Fault("runner hung", runner_hung, "embed", _WITHOUT_RUNNER, kind=Kind.FILES, rounds=1),
+    Fault("API worker killed", killed("PatService"), "jobs", _WITHOUT_ENTRY, kind=Kind.FILES),
+    Fault("weights swapped", weights_swapped, "embed", kind=Kind.FILES),
 )

@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.ends import ENDS
 from tests.chaos.faults import FAULTS, WELL
 from tests.chaos.matrix import matrix
-from tests.chaos.world import world
+from tests.chaos.world import Kind, world
 from tests.shared import ROOT, missing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.security, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -33,15 +33,30 @@ def on_redis(home):
 
 @pytest.fixture(scope="module")
 def on_files(home):
-    with folder() as place, world(home, place, files=True) as running:
+    with folder() as place, world(home, place, Kind.FILES) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def with_a_cache(home):
+    with folder() as place, world(home, place, Kind.CACHE) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def with_a_clock(home):
+    with folder() as place, world(home, place, Kind.CLOCK) as running:
+        yield running
+
+
+WORLDS = dict(zip(Kind, ("on_redis", "on_files", "with_a_cache", "with_a_clock"), strict=True))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
 def test_a_door_answers_as_the_catalogue_says_while_something_fails_and_as_before_afterwards(fault, request):
     if fault.name in ON_A_SMALL_DISK and os.getuid():
         missing("only root may mount a small disk")
-    running = request.getfixturevalue("on_files" if fault.files else "on_redis")
+    running = request.getfixturevalue(WORLDS[fault.kind])
     [row] = matrix(running, fault, [fault.telling])
     assert row.holds, row
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 
 import psutil
@@ -26,11 +27,29 @@ from tests.health_data.asking import ANNA
 from tests.health_data.metrics import days
 from tests.redis_server import RedisServer, redis_server
 from tests.serving.signed import PROJECT, certificate_endpoint
+from tests.shared import missing
 
-__all__ = ["Broken", "World", "small_disk", "world"]
+__all__ = ["Broken", "Kind", "World", "small_disk", "world"]
 
 UNLIMITED = {f"PAT_RATE_{kind}": "1000000" for kind in ("ADDRESS", "CALLER", "TENANT", "FAILURE")}
 DISK_BYTES = 32_000_000
+
+
+class Kind(StrEnum):
+    """What a world has beside what all have."""
+
+    REDIS = "the store, its keys and the counts on three Redis servers"
+    FILES = "the store in the state folder, on a small disk"
+    CACHE = "the Redis servers, and a fourth for the cache; elsewhere nothing is cached"
+    CLOCK = "the Redis servers, and a clock of the service's own, which two workers share"
+
+
+_SERVERS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.REDIS: ("store", "keys", "rates"),
+    Kind.FILES: (),
+    Kind.CACHE: ("store", "keys", "rates", "cache"),
+    Kind.CLOCK: ("store", "keys", "rates"),
+}
 
 
 class Broken(Double):
@@ -63,6 +82,10 @@ class World:
         with serve(self.served.home, self.given, **more) as served:
             self.doors.url = served.url
             yield replace(self, served=served)
+
+    def set_clock(self, seconds: int) -> None:
+        """Let the service's time of day be ``seconds`` from the true one."""
+        _set_clock(self.folder, seconds)
 
     @property
     def disk(self) -> Path:
@@ -104,14 +127,11 @@ def small_disk(at: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def world(
-    home: Path, folder: Path, settings: Mapping[str, str] | None = None, **more: bool
-) -> Iterator[World]:
-    """Start everything; with ``files`` the store is in the state folder instead of on Redis."""
-    files, wait_ready = more.get("files", False), more.get("wait_ready", True)
+def world(home: Path, folder: Path, kind: Kind = Kind.REDIS) -> Iterator[World]:
+    """Start everything."""
     with contextlib.ExitStack() as stack:
         enter = stack.enter_context
-        redis = {} if files else {name: enter(_tcp_redis(name)) for name in ("store", "keys", "rates")}
+        redis = {name: enter(_tcp_redis(name)) for name in _SERVERS[kind]}
         endpoint, fhir, broken = enter(certificate_endpoint()), FhirEndpoint(), Broken()
         endpoint.max_age = 0  # fresh for as short a time as the service allows, which is a minute
         enter(fhir.running())
@@ -133,12 +153,11 @@ def world(
         given = {
             **_given(folder, proxies, servers),
             **sink.settings(by=proxies["collector"].url),
-            **(settings or {}),
+            **(_clock(folder) if kind is Kind.CLOCK else {}),
         }
-        served = enter(serve(home, given, wait_ready=wait_ready))
+        served = enter(serve(home, given))
         doors = Doors(served.url)
-        if wait_ready:
-            doors.learn()
+        doors.learn()
         yield World(folder, served, doors, proxies, upstreams, servers, given, fhir, broken)
 
 
@@ -150,15 +169,18 @@ def _given(folder: Path, proxies: Mapping[str, Faults], redis: Mapping[str, Redi
         keys.chmod(0o400)
     users.write_text(json.dumps({ANNA: ANNA}))
     stores = {f"PAT_{name.upper()}_URL": proxies[name].url for name in redis}
+    nothing_cached = (
+        {} if "cache" in redis else {"PAT_CACHE_BYTES": "0"}
+    )  # what is asked again is computed again
     credentials = {f"PAT_{name.upper()}_CREDENTIALS_FILE": str(at.credentials) for name, at in redis.items()}
     return {
         **UNLIMITED,
         **stores,
         **credentials,
+        **nothing_cached,
         "TMPDIR": str(folder / "t"),
         "PAT_TIMEOUT_SECONDS": "12",
         "PAT_MAX_REQUESTS": "16",
-        "PAT_CACHE_BYTES": "0",  # what is asked again is computed again
         "PAT_FIREBASE_PROJECT": PROJECT,
         "PAT_CERTIFICATES_URL": proxies["certificates"].url,
         "PAT_MASTER_KEYS_FILE": str(keys),
@@ -171,10 +193,38 @@ def _given(folder: Path, proxies: Mapping[str, Faults], redis: Mapping[str, Redi
     }
 
 
+def _clock(folder: Path) -> dict[str, str]:
+    """What gives the service a time of day of its own; the monotonic clock stays what it is."""
+    _set_clock(folder, 0)
+    return {
+        "LD_PRELOAD": str(_faketime()),
+        "FAKETIME_TIMESTAMP_FILE": str(folder / "clock"),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+        "PAT_API_WORKERS": "2",
+    }
+
+
+def _set_clock(folder: Path, seconds: int) -> None:
+    new = folder / "clock.new"
+    new.write_text(f"{seconds:+d}s\n")
+    new.replace(folder / "clock")  # nobody reads half of it
+
+
+def _faketime() -> Path:
+    """The library of Debian's package libfaketime, installed or on the LD_LIBRARY_PATH."""
+    named = [Path(one) for one in os.environ.get("LD_LIBRARY_PATH", "").split(":") if one]
+    files = [folder / "libfaketimeMT.so.1" for folder in (*named, *Path("/usr/lib").glob("*/faketime"))]
+    if not (found := [file for file in files if file.is_file()]):
+        missing("libfaketime is not on this machine (Debian: apt-get install libfaketime)")
+    return found[0]
+
+
 @contextlib.contextmanager
 def _tcp_redis(name: str) -> Iterator[tuple[RedisServer, int]]:
     """A server with a port, for the proxy; the tests' own way in stays its socket."""
     port = free_port()
     lines = ("bind 127.0.0.1", f"port {port}")
-    with redis_server("rates" if name == "rates" else "store", *lines) as server:
+    with redis_server("store" if name == "keys" else name, *lines) as server:
         yield server, port

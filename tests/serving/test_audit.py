@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -366,6 +367,25 @@ def test_the_trail_is_searched_by_field_and_time(tmp_path, told):
     assert found({}, since="2999") == []
     assert found({}, until="2000") == []
     assert found({}, since="20", until="2999") == ["1", "2", "3"]
+
+
+def test_where_the_clock_was_set_back_every_event_is_found_at_the_time_that_it_names(
+    tmp_path, told, monkeypatch
+):
+    day = [began := time.time()]
+    monkeypatch.setattr("serving.audit_file.time.time", lambda: day[0])
+    trail = opened(tmp_path, told)
+    for number, hours in enumerate((0, 1, 0, 0, -1)):
+        day[0] = began + 3_600 * hours + number / 1_000
+        trail.record_now(event(number))
+    trail.close()
+    assert len(list(tmp_path.iterdir())) == 3
+    assert faults(tmp_path, told) == []
+    whole = list(events(tmp_path, {}))
+    assert sorted(record["event"]["trace"] for record in whole) == ["0", "1", "2", "3", "4"]
+    for record in whole:
+        until = datetime.fromisoformat(record["at"]) + timedelta(seconds=1)
+        assert record in list(events(tmp_path, {}, since=record["at"], until=until.isoformat()))
 
 
 def test_files_of_another_time_are_not_read(tmp_path, told):

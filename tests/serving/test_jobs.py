@@ -146,6 +146,18 @@ def test_what_is_given_back_is_not_counted_against_it(jobs, submitted):
     assert work(jobs, record.id) == [(0, 0), (1, 0)]
 
 
+def test_who_comes_late_with_an_item_of_a_job_that_another_took_over_and_ended_takes_nothing_away(
+    jobs, submitted
+):
+    record = submitted(item(0), item(1))
+    jobs.take(jobs.resume(record.id), alone=True)
+    work(jobs, record.id)  # as if the lease of the first had ended meanwhile
+    with pytest.raises(JobStopped):
+        jobs.put(record, 0, b"late", aside=False)
+    assert jobs.of(ANNE, record.id)[1].state is State.DONE
+    assert [jobs.result(record, index) for index in (0, 1)] == [(b'{"n": 0}', False), (b'{"n": 1}', False)]
+
+
 def test_a_cancelled_job_is_worked_on_no_more_and_leaves_nothing(jobs, submitted, store):
     record = submitted(item(0), item(1, "anna"), item(2))
     jobs.resume(record.id)

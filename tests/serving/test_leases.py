@@ -17,6 +17,76 @@ def leases(store, clock):
     return Leases(store, 30, clock)
 
 
+class Steady:
+    """A clock that is never set, which a test lets go on."""
+
+    now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def steady():
+    return Steady()
+
+
+def passing(clock, steady, seconds):
+    clock.now += seconds
+    steady.now += seconds
+
+
+@pytest.fixture
+def each(store, clock, steady):
+    """The leases of two processes on one machine."""
+    return [Leases(store, 30, clock, steady) for _ in range(2)]
+
+
+def test_where_the_clock_was_set_back_one_that_nobody_renews_is_another_s_after_its_time(each, clock, steady):
+    died, other = each[0].take("job"), each[1]
+    clock.now -= 3_600
+    assert other.take("job") is None
+    passing(clock, steady, 31)
+    assert other.take("job") is None
+    passing(clock, steady, 2)
+    assert not died.held
+    assert other.take("job") is not None
+    with pytest.raises(LeaseLost):
+        died.renew()
+
+
+def test_where_the_clock_was_set_back_one_that_is_renewed_stays_its_holder_s(each, clock, steady):
+    mine, other = each[0].take("job"), each[1]
+    clock.now -= 3_600
+    for _ in range(10):
+        assert other.take("job") is None
+        passing(clock, steady, 10)
+        mine.renew()
+        assert mine.held
+    assert other.take("job") is None
+
+
+def test_where_the_clock_was_set_ahead_the_holder_goes_on_only_if_it_is_the_first(each, clock, steady):
+    mine, other = each[0].take("job"), each[1]
+    clock.now += 3_600
+    assert not mine.held
+    mine.renew()
+    assert mine.held
+    assert other.take("job") is None
+    clock.now += 3_600
+    assert other.take("job") is not None
+    with pytest.raises(LeaseLost):
+        mine.renew()
+
+
+def test_leases_of_others_are_watched_in_bounded_memory(each, monkeypatch):
+    monkeypatch.setattr("serving.leases._MOST_SEEN", 3)
+    for number in range(6):
+        assert each[0].take(f"job {number}") is not None
+        assert each[1].take(f"job {number}") is None
+    assert len(each[1]._seen) == 3
+
+
 def test_one_has_it_and_no_other(leases):
     lease = leases.take("job")
     assert lease is not None

@@ -137,6 +137,35 @@ def test_a_dead_letter_is_kept_for_its_time_and_can_be_sent_again_until_then(vau
     assert (outbox.bundle(ticket), outbox.ticket(ticket.name)) == (None, None)
 
 
+def test_where_the_clock_was_set_back_an_entry_is_due_at_once_or_rests_after_a_try(vault, outbox, clock):
+    new, tried = accepted(vault, outbox, name="a"), accepted(vault, outbox, name="b")
+    outbox.postponed(outbox.claimed(tried, 60), "timeout")
+    clock.now -= 3_600
+    [found] = outbox.due()
+    assert (found.name, found.due, found.accepted) == (new.name, clock.now, clock.now)
+    assert Outbox(vault, clock).due() == [found]
+    clock.now += 121
+    assert {ticket.name for ticket in outbox.due()} == {new.name, tried.name}
+    assert not any(outbox.is_overdue(ticket) for ticket in outbox.due())
+
+
+def test_a_try_that_a_clock_set_ahead_put_off_for_days_is_made(vault, outbox, clock):
+    ticket = accepted(vault, outbox)
+    clock.now += 2 * 86_400
+    outbox.claimed(ticket, 60)
+    clock.now -= 2 * 86_400
+    assert outbox.due() == []
+    clock.now += 121
+    assert [found.name for found in outbox.due()] == [ticket.name]
+
+
+def test_clocks_that_differ_a_little_move_no_entry(vault, outbox, clock):
+    ticket = accepted(vault, outbox)
+    clock.now -= 59
+    assert outbox.due() == []
+    assert outbox.ticket(ticket.name) == ticket
+
+
 def test_an_entry_is_given_up_after_a_week_and_a_replay_gives_it_another(vault, outbox, clock):
     ticket = accepted(vault, outbox)
     clock.now += 7 * 86_400 + 1

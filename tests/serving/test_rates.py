@@ -67,6 +67,64 @@ async def test_emergencies_are_counted_by_the_hour_and_named_so(windows):
     assert str(TooOften(verdict)) == "at most 1 emergencies an hour of one caller; try again later"
 
 
+class Times:
+    """Stands in for the module ``time``: a time of day that may be set, and a clock that is not."""
+
+    def __init__(self):
+        self.day, self.steady = 1_800_000_000.0, 1_000.0
+
+    def time(self):
+        return self.day
+
+    def monotonic(self):
+        return self.steady
+
+    def passing(self, seconds):
+        self.day += seconds
+        self.steady += seconds
+
+
+@pytest.fixture
+def times(monkeypatch):
+    times = Times()
+    monkeypatch.setattr("serving.rates.time", times)
+    return times
+
+
+@pytest.mark.parametrize("jump", [-3_600, 3_600])
+async def test_a_clock_that_is_set_neither_shuts_anybody_out_nor_lets_more_in(times, jump):
+    rates = Rates({"caller": 3})
+    assert [await rates.refusal("caller", "a") for _ in range(3)] == [None] * 3
+    times.day += jump
+    verdict = await rates.refusal("caller", "a")
+    assert (verdict.allowed, verdict.seconds) == (False, 60)
+    times.passing(61)
+    assert [await rates.refusal("caller", "a") for _ in range(3)] == [None] * 3
+
+
+async def test_the_window_moves_with_every_one_that_was_counted(times):
+    rates = Rates({"caller": 2})
+    for _ in range(2):
+        assert (await rates.hit("caller", "a")).allowed
+        times.passing(20)
+    assert (await rates.hit("caller", "a")).seconds == 20
+    times.passing(20)
+    assert (await rates.hit("caller", "a")).allowed
+    refused = await rates.hit("caller", "a")
+    assert (refused.allowed, refused.remaining, refused.seconds) == (False, 0, 20)
+
+
+async def test_who_was_counted_long_ago_is_forgotten_and_the_others_are_not(times):
+    rates = Rates({"caller": 2})
+    for number in range(1_000):
+        await rates.hit("caller", f"n{number}")
+    times.passing(50)
+    await rates.hit("caller", "late")
+    times.passing(11)
+    assert (await rates.hit("caller", "late")).remaining == 0
+    assert list(rates._here._kinds["caller"]) == ["late"]
+
+
 PROCESS = """
 import asyncio, sys
 from serving.rates import Rates
