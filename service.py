@@ -14,7 +14,7 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from api import dispatch, doors, paths, supervisor, tracing
+from api import dispatch, doors, otlp, paths, supervisor, tracing
 from api.cache_use import CacheHeader
 from api.lanes import Lanes, tenant
 from api.mounted import Mounted
@@ -111,7 +111,7 @@ class PatRunner:
         from serving.state_telemetry import Looks, ProcessTelemetry  # noqa: PLC0415  # same
 
         logs.protect()
-        self._end_tracing = tracing.begin(SETTINGS)
+        self._end_telemetry = otlp.begin(SETTINGS)
         self._looks = Looks([ProcessTelemetry("runner").look])
         self._looks.start()
         self._runner: Runner | None = None
@@ -134,9 +134,9 @@ class PatRunner:
 
     @bentoml.on_shutdown
     async def end(self) -> None:
-        """End what runs beside the batches; spans that are left are sent, in time."""
+        """End what runs beside the batches; telemetry that is left is sent, in time."""
         await asyncio.to_thread(self._looks.close)
-        await asyncio.to_thread(self._end_tracing)
+        await asyncio.to_thread(self._end_telemetry)
 
     @bentoml.api(
         batchable=True,
@@ -188,7 +188,7 @@ class PatService:
         from postprocessing import fhir  # noqa: PLC0415  # same
 
         logs.protect()
-        self._end_tracing = tracing.begin(SETTINGS)
+        self._end_telemetry = otlp.begin_with_metrics(SETTINGS)
         model = _model()
         pinned = model.maker if isinstance(model, ModelCard) else None
         limits = RunnerLimits(
@@ -255,7 +255,7 @@ class PatService:
         if self._cache is not None:
             await self._cache.close()
         await asyncio.to_thread(self._end_metrics)
-        await asyncio.to_thread(self._end_tracing)
+        await asyncio.to_thread(self._end_telemetry)
 
     def _safeguarded(self) -> None:
         from api import keeping, safeguards  # noqa: PLC0415  # the runner needs none of it

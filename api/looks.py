@@ -8,7 +8,7 @@ from typing import Any
 
 from api.keeping import Keeping
 from api.status import DEPENDENCIES, degraded_of
-from serving import span_telemetry
+from serving import otlp_telemetry
 from serving.job_shelf import progress_in
 from serving.job_state import State
 from serving.settings import Settings
@@ -29,7 +29,7 @@ def looks_of(service: Any, settings: Settings) -> Looks:
     """Return the looks of an entry process; ``service`` is a PatService, whole by and by."""
     told = StateTelemetry()
     decrypt_of_process()  # counts from zero
-    span_telemetry.of_process()  # same
+    otlp_telemetry.of_process()  # same
 
     def degraded() -> None:
         told.degraded(DEPENDENCIES, degraded_of(service, settings))

@@ -8,6 +8,7 @@ What is relied on of the pinned version is written down in tests/api/test_tracin
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
@@ -15,27 +16,29 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from simple_di import providers
 
-from serving.settings import Settings
-from serving.tracing import Collector, provider
+from serving.otlp import Collector
+from serving.settings import Settings, Signal
+from serving.tracing import provider
 
 __all__ = ["begin", "install"]
 
 
 def install(settings: Settings) -> None:
     """Let the services of this process be traced; call before one is served. Raises HeadersUnusable."""
-    if (collector := Collector.of(settings)) is not None:
+    if (collector := Collector.of(settings, Signal.TRACES)) is not None:
         BentoMLContainer.tracer_provider = providers.SingletonFactory(lambda: _made(collector))
 
 
 def _made(collector: Collector) -> TracerProvider:
-    from serving.span_telemetry import of_process  # noqa: PLC0415  # asks at import where metrics go
+    from serving.otlp_telemetry import of_process  # noqa: PLC0415  # asks at import where metrics go
 
-    return provider(collector, server_context.service_name or "pat-service", of_process().dropped)
+    dropped = partial(of_process().dropped, Signal.TRACES)
+    return provider(collector, server_context.service_name or "pat-service", dropped)
 
 
 def begin(settings: Settings) -> Callable[[], None]:
     """Let the stations of this process be traced as well; return what sends the rest and ends that."""
-    if not settings.otlp_endpoint:
+    if not settings.otlp_endpoint or Signal.TRACES not in settings.signals:
         return _nothing
     made: TracerProvider = BentoMLContainer.tracer_provider.get()
     trace.set_tracer_provider(made)

@@ -95,6 +95,7 @@ def _servers() -> Iterator[tuple[Server, Server]]:
         subprocess.run(pat, env=env, check=True, capture_output=True)
         shutil.copytree(home, second)
         traced = {"PAT_OTLP_ENDPOINT": stack.enter_context(_collector()), "PAT_OTLP_SAMPLE": "1.0"}
+        traced |= {"PAT_OTLP_SIGNALS": "traces"}
         servers = [stack.enter_context(bento(*given)) for given in ((home, {}), (second, traced))]
         for server in servers:
             server.sleep()

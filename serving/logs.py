@@ -17,7 +17,7 @@ from types import TracebackType
 
 from serving import under_way
 
-__all__ = ["ValueFreeFormatter", "protect"]
+__all__ = ["ValueFreeFormatter", "line_of", "protect", "protected"]
 
 _OURS = "pat"
 _ACCESS = re.compile(
@@ -42,16 +42,21 @@ class ValueFreeFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Render ``record`` without the arguments, values or exception text of foreign code."""
-        line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            **_message(record),
-            **_request(),
-        }
-        if record.exc_info and record.exc_info[0] is not None:
-            line["exception"] = _where(record.exc_info)
-        return json.dumps(line)
+        return json.dumps(line_of(record))
+
+
+def line_of(record: logging.LogRecord) -> dict[str, object]:
+    """Return the fields of a line: all that may be said of ``record``, wherever it goes."""
+    line: dict[str, object] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname,
+        "logger": record.name,
+        **_message(record),
+        **_request(),
+    }
+    if record.exc_info and record.exc_info[0] is not None:
+        line["exception"] = _where(record.exc_info)
+    return line
 
 
 def _message(record: logging.LogRecord) -> dict[str, object]:
@@ -113,9 +118,14 @@ def protect() -> None:
         ours.setLevel(logging.INFO)
         ours.propagate = False
     logging.getLogger(_ANSWERING).addFilter(_lowered)  # once, however often
-    names = (*_PLAIN_LOGGERS, *(n for n in logging.root.manager.loggerDict if n.startswith(_PLAIN_LOGGERS)))
-    handlers = {h for name in names for h in logging.getLogger(name).handlers}
-    handlers |= {*logging.root.handlers, *ours.handlers}
-    for handler in handlers:
-        handler.setFormatter(ValueFreeFormatter())
+    for logger in protected():
+        for handler in logger.handlers:
+            handler.setFormatter(ValueFreeFormatter())
     logging.captureWarnings(True)  # the function's own form; else they are lines of text
+
+
+def protected() -> list[logging.Logger]:
+    """Return the loggers whose handlers write: the root, the server's and ours."""
+    names = (*_PLAIN_LOGGERS, *(n for n in logging.root.manager.loggerDict if n.startswith(_PLAIN_LOGGERS)))
+    loggers = {logging.getLogger(name) for name in (*names, _OURS)} | {logging.root}
+    return [logger for logger in loggers if logger.handlers]

@@ -19,7 +19,7 @@ from serving import redis_address, scrape, web_address
 from serving.cores import cores
 from serving.retention import AUDIT_DAYS
 
-__all__ = ["Precision", "Profile", "Settings", "SettingsError"]
+__all__ = ["Precision", "Profile", "Settings", "SettingsError", "Signal"]
 
 _PREFIX = "PAT_"
 _EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
@@ -48,6 +48,14 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
+class Signal(StrEnum):
+    """What leaves for a collector, by the name of its door there."""
+
+    TRACES = "traces"
+    METRICS = "metrics"
+    LOGS = "logs"
+
+
 @dataclass(frozen=True)
 class Settings:
     """What an operator decides; the defaults serve the demonstration checkpoint on a laptop."""
@@ -56,7 +64,9 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 3000
     metrics_address: str = ""  # of a listener for Prometheus alone; empty: none
-    otlp_endpoint: str = ""  # of a collector that takes spans (OTLP over HTTP); empty: none are made
+    otlp_endpoint: str = ""  # of a collector (OTLP over HTTP); empty: there is none, and no spans are made
+    otlp_signals: str = ",".join(Signal)  # what is sent there
+    otlp_metrics_seconds: int = 60  # from one report of metrics to the next
     otlp_sample: float = 1.0  # share of the traces that begin here
     otlp_ca_file: str = ""  # who vouches for the collector; empty: whom the system trusts
     otlp_headers_file: str = ""  # lines of name and value that the collector wants to see
@@ -164,6 +174,11 @@ class Settings:
     def open_to_others(self) -> bool:
         """Whether other machines may be answered: those are identified, over TLS."""
         return self.tls and self.guarded
+
+    @property
+    def signals(self) -> frozenset[Signal]:
+        """What is sent to a collector, if there is one; ValueError for what is no signal."""
+        return frozenset(Signal(name.strip()) for name in self.otlp_signals.split(","))
 
     def check(self, environ: Mapping[str, str]) -> None:
         """Refuse what must not start; called by ``from_environment``."""
@@ -293,6 +308,12 @@ class Settings:
             raise SettingsError("PAT_OTLP_CA_FILE and PAT_OTLP_HEADERS_FILE need PAT_OTLP_ENDPOINT as well")
         if self.otlp_endpoint and (fault := web_address.fault(self.otlp_endpoint, plain=True)):
             raise SettingsError(f"PAT_OTLP_ENDPOINT: {fault}")
+        try:
+            self.signals  # noqa: B018  # read for what it raises
+        except ValueError:
+            raise SettingsError(
+                f"PAT_OTLP_SIGNALS: expected some of {', '.join(Signal)}, with commas between them"
+            ) from None
         if not 0 <= self.otlp_sample <= 1:
             raise SettingsError("PAT_OTLP_SAMPLE: expected a share from 0 to 1")
 

@@ -23,6 +23,7 @@ __all__ = [
     "Looks",
     "ProcessTelemetry",
     "StateTelemetry",
+    "counted_in",
     "decrypt_of_process",
     "forget_dead",
 ]
@@ -150,16 +151,21 @@ class Looks:
 
 def forget_dead(folder: str | None = None) -> None:
     """Remove the gauges of processes that were killed: a sum over the living must not count them."""
-    from prometheus_client.multiprocess import (  # noqa: PLC0415  # asks where metrics go
-        MultiProcessCollector,
-        mark_process_dead,
-    )
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415  # asks where metrics go
 
-    try:
-        where = vars(MultiProcessCollector(None, folder))["_path"]  # type: ignore[no-untyped-call]  # not annotated
-    except ValueError:  # one process, which keeps what it counts
+    if (where := counted_in(folder)) is None:
         return
-    for file in Path(where).glob("gauge_live*_*.db"):
+    for file in where.glob("gauge_live*_*.db"):
         pid = file.stem.rpartition("_")[2]
         if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
-            mark_process_dead(int(pid), where)  # type: ignore[no-untyped-call]  # same
+            mark_process_dead(int(pid), str(where))  # type: ignore[no-untyped-call]  # not annotated
+
+
+def counted_in(folder: str | None = None) -> Path | None:
+    """Return where all processes write what they count; None for one process, which keeps it."""
+    from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415  # same
+
+    try:
+        return Path(vars(MultiProcessCollector(None, folder))["_path"])  # type: ignore[no-untyped-call]  # same
+    except ValueError:
+        return None

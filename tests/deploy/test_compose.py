@@ -99,6 +99,16 @@ def test_every_server_of_the_settings_is_a_service():
             assert port == ("6390" if name.startswith("redis") else "4318")
 
 
+def test_the_collector_has_a_pipeline_for_each_signal_that_is_sent_to_it():
+    collector = yaml.safe_load((DEPLOY / "otel" / "collector.yaml").read_text())
+    pipelines = collector["service"]["pipelines"]
+    assert set(pipelines) == Settings.from_environment(settings_of("pat-1")).signals
+    for pipeline in pipelines.values():
+        assert set(pipeline["receivers"]) <= set(collector["receivers"])
+        assert set(pipeline["processors"]) <= set(collector["processors"])
+        assert set(pipeline["exporters"]) <= set(collector["exporters"])
+
+
 def test_each_instance_keeps_its_own_trail():
     states = [volume for name in INSTANCES for volume in SERVICES[name]["volumes"]]
     assert len(states) == len(set(states)) == 2

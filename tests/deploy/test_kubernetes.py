@@ -88,7 +88,7 @@ def test_the_settings_of_compose_and_kubernetes_agree():
     own = {"PAT_FIREBASE_PROJECT", "PAT_STATE_FOLDER", "PAT_DRAIN_SECONDS", "FORWARDED_ALLOW_IPS"}
     both = (set(ENVIRONMENT) & set(compose)) - own
     assert {name: ENVIRONMENT[name] for name in both} == {name: compose[name] for name in both}
-    assert set(compose) - set(ENVIRONMENT) == {"PAT_OTLP_ENDPOINT", "PAT_OTLP_CA_FILE"}
+    assert set(compose) - set(ENVIRONMENT) == {"PAT_OTLP_ENDPOINT", "PAT_OTLP_CA_FILE", "PAT_OTLP_SIGNALS"}
 
 
 def test_every_secret_is_a_file_of_the_script_that_the_service_s_user_alone_reads(secrets):

@@ -21,7 +21,6 @@ AT_AN_EVENT = {  # what is told only once it happens
     "pat_outbox_entries",
     "pat_output_drift",
     "pat_rejected_inputs_total",
-    "pat_spans_dropped_total",
 }
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]

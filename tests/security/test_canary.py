@@ -74,10 +74,12 @@ def test_no_marker_rests_anywhere_but_who_asked_in_the_trail(tmp_path_factory, h
     upstream = {"PAT_HEALTH_DATA_URL": double.url, "PAT_HEALTH_DATA_SECONDS": "3"}
     double.keep(listed(at))
     with span_sink() as sink, kept(folder) as (where, places):
-        given = {**SETTINGS, **upstream, **where, **sink.settings()}
+        given = {**SETTINGS, **upstream, **where, **sink.settings(), "PAT_OTLP_METRICS_SECONDS": "1"}
         leaks = leaks_of_a_life(home, folder, at, given, places)
         sent = b"".join(sink.bodies)
     assert b"POST /analyze" in sent  # there is something to search
+    assert sink.lines("pat.inference")
+    assert any(one.name == "pat_inferences_total" for report in sink.reports() for one in report)
     leaks += leaked(at, [(folder / "spans", sent)])
     assert sorted(set(leaks)) == []
     trail = b"".join(path.read_bytes() for path in (folder / "state" / "audit").iterdir())

@@ -18,7 +18,8 @@ LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
 OF_REQUESTS = {"body", "payload", "content", "request", "headers", "recording", "document", "claims", "token"}
 OF_REQUESTS |= {"authorization", "values", "subject", "receive", "scope", "message", "query", "params"}
 OPENS_PICKLES = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
-EXPORTERS = ("SpanExporter", "SpanProcessor", "TracerProvider")
+EXPORTERS = ("SpanExporter", "SpanProcessor", "TracerProvider", "MeterProvider", "LoggerProvider")
+ON_THE_WIRE = ("opentelemetry.exporter", "opentelemetry.proto")
 
 
 def dotted(node: ast.AST) -> str:
@@ -106,9 +107,9 @@ def runs_a_shell(node):
     return names(node, "os.system", "os.popen", "subprocess.getoutput") or keyword(node, "shell") is True
 
 
-def exports_spans(node):
+def exports_telemetry(node):
     found = [*imports(node), dotted(node)]
-    return any(name.startswith("opentelemetry.exporter") or name.endswith(EXPORTERS) for name in found)
+    return any(name.startswith(ON_THE_WIRE) or name.endswith(EXPORTERS) for name in found)
 
 
 def unpacks_everything(node):
@@ -199,16 +200,20 @@ RULES = {
             "serving/start.py": "the service's own folder, in memory",
         },
     ),
-    "spans that leave": Rule(
-        exports_spans,
+    "telemetry that leaves": Rule(
+        exports_telemetry,
         (
             "from opentelemetry.sdk.trace.export import BatchSpanProcessor",
             "import opentelemetry.exporter.otlp.proto.http",
             "trace.TracerProvider()",
+            "from opentelemetry.sdk.metrics import MeterProvider",
+            "from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest",
         ),
         {
             "serving/spans.py": "the allow-list that they pass",
-            "serving/tracing.py": "the one way out, which is not opened before the list is there",
+            "serving/tracing.py": "puts spans on the way out, which is not opened before the list is there",
+            "serving/otlp_metrics.py": "writes down what its list of names and labels lets out",
+            "serving/otlp_logs.py": "writes down what a line on standard output says",
             "api/tracing.py": "puts that in the place of BentoML's",
         },
     ),

@@ -8,8 +8,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from serving import spans, tracing
-from serving.settings import Settings, SettingsError
-from serving.tracing import BoundedProcessor, Collector, HeadersUnusable, OtlpExporter, headers_of
+from serving.otlp import Collector, Room, headers_of
+from serving.tracing import QueuedSpans
 from tests.doubles.span_sink import span_sink
 from tests.e2e.server import free_port
 
@@ -105,8 +105,7 @@ def test_of_a_collector_that_is_down_every_span_is_counted(lost):
 def test_a_full_queue_takes_no_more_and_whoever_ends_a_span_does_not_wait(sink, lost):
     sink.seconds = 3600
     provider = TracerProvider()
-    processor = BoundedProcessor(OtlpExporter(Collector(sink.url), lost), lost, queue=4)
-    provider.add_span_processor(processor)
+    provider.add_span_processor(QueuedSpans(Collector(sink.url), lost, Room(waiting=4, batch=4)))
     began = time.monotonic()
     for _ in range(100):
         provider.get_tracer("pat").start_span("pat.read").end()
@@ -125,11 +124,6 @@ def test_a_collector_that_hangs_is_given_up_when_the_process_ends(sink, lost):
     provider.shutdown()
     assert time.monotonic() - began < 25  # OpenTelemetry's own would wait for thirty seconds
     provider.get_tracer("pat").start_span("pat.read").end()  # nothing raises
-
-
-@pytest.mark.parametrize("given", ["/", "/v1/traces", ""])
-def test_the_address_is_that_of_the_collector_or_of_its_door(given):
-    assert Collector(f"https://collector.example{given}").url == "https://collector.example/v1/traces"
 
 
 def test_messages_of_a_request_are_no_spans_of_their_own(sink, lost):
@@ -202,30 +196,3 @@ def test_headers_for_the_collector_are_read_and_sent(sink, lost, tmp_path):
     provider.get_tracer("pat").start_span("pat.read").end()
     provider.shutdown()
     assert sink.headers[0]["Authorization"] == "Bearer abc"
-
-
-@pytest.mark.parametrize(
-    ("text", "mode", "message"),
-    [
-        ("Authorization: abc", 0o644, "owner alone"),
-        ("no colon", 0o400, "Name: value"),
-        ("Authorization:", 0o400, "Name: value"),
-        ("é: abc", 0o400, "readable text"),
-        (None, 0, "readable text"),
-    ],
-)
-def test_headers_that_must_not_be_used_are_refused(tmp_path, text, mode, message):
-    file = tmp_path / "headers"
-    if text is not None:
-        file.write_text(text)
-        file.chmod(mode)
-    with pytest.raises(HeadersUnusable, match=message):
-        headers_of(file)
-
-
-def test_without_an_endpoint_there_is_no_collector_and_with_one_its_certificates_are_read(tmp_path):
-    assert Collector.of(Settings()) is None
-    assert Collector.of(Settings(otlp_endpoint="https://collector.example")).sample == 1.0
-    missing = Settings(otlp_endpoint="https://collector.example", otlp_ca_file=str(tmp_path / "none.pem"))
-    with pytest.raises(SettingsError, match="PAT_OTLP_CA_FILE"):
-        Collector.of(missing)
