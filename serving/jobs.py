@@ -290,9 +290,7 @@ class Jobs:
             self._count(record, index, kept)
         except JobStopped:
             held = self.shelf.whole(record.id)
-            if (
-                held is None or held.state is not State.DONE
-            ):  # else another had it, and it is whole
+            if held is None or held.state is not State.DONE:  # else another had it, and it is whole
                 self.shelf.store.drop(results_of(record.id))
             raise
 

@@ -171,9 +171,7 @@ def clock_set(seconds: int) -> Happening:
         for door in ("jobs", "deliver"):
             assert world.doors.ask(door).word in WELL[door]
         world.set_clock(seconds)
-        time.sleep(
-            1
-        )  # a token is made anew each second; one that was verified before is believed for a minute
+        time.sleep(1)  # so that tokens are new: one that was verified before is believed for a minute
         try:
             yield
         finally:
