@@ -16,7 +16,7 @@ garbage    no search for garbage where there is none
 telemetry  what Prometheus is told of batches, safeguards and deliveries; request_telemetry of requests,
            model_telemetry of weights, weeks and drift, state_telemetry of breakers, jobs, memory
 under_way  the request that is being answered, as log lines and metrics name it
-tracing    spans on their way to a collector, bounded; span_telemetry counts the lost
+tracing    which spans leave for a collector; otlp sends them, otlp_logs log lines, otlp_metrics counts
 logs       one JSON line per event, never a health value
 auth       who asks: each token verified by who is responsible for its issuer; firebase_tokens, system_tokens
 revocation whether a sign-in still holds, before what cannot be taken back; signing_keys fetches what verifies
@@ -70,6 +70,10 @@ __all__ = [
     "logs",
     "memory_cache",
     "model_telemetry",
+    "otlp",
+    "otlp_logs",
+    "otlp_metrics",
+    "otlp_telemetry",
     "outbound",
     "outbox",
     "patience",
@@ -88,7 +92,6 @@ __all__ = [
     "shared_rates",
     "signing_keys",
     "smart",
-    "span_telemetry",
     "spans",
     "start",
     "state",
