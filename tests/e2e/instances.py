@@ -20,11 +20,10 @@ from typing import Any
 
 import aiohttp
 import httpx
-import psutil
 
 from serving.start import MEMORY, scratch
 from tests.deploy.parts import Nginx, RunningRedis, deployed_nginx, deployed_redis, secrets_in
-from tests.e2e.server import BIN, environment, free_port, home_with_demo_weights
+from tests.e2e.server import BIN, environment, free_port, home_with_demo_weights, kill
 from tests.serving.signed import PROJECT, certificate_endpoint, token
 
 READY_SECONDS = 120
@@ -68,11 +67,7 @@ class Instance:
     def kill(self) -> None:
         """End all of it at once, as the kernel ends a container."""
         assert self.process is not None
-        top = psutil.Process(self.process.pid)
-        for process in (top, *top.children(recursive=True)):  # each is in a session of its own
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self.process.wait(timeout=30)
+        kill(self.process)
 
     def stop(self) -> int:
         """Tell it to end, and wait until it has."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from tests.shared import ROOT
 
@@ -106,8 +107,16 @@ def stop(process: subprocess.Popen[bytes]) -> int:
     try:
         return process.wait(timeout=30)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        return process.wait(timeout=10)
+        return kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> int:
+    """End a server and all that it started at once, as the kernel ends a container."""
+    top = psutil.Process(process.pid)
+    for one in (top, *top.children(recursive=True)):  # each is in a session of its own
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    return process.wait(timeout=30)
 
 
 def free_port() -> int:

@@ -1,8 +1,6 @@
 """From a request to the FHIR server: the result is there once; who asked may know how far it is, no other."""
 
 import json
-import os
-import signal
 import time
 
 import httpx
@@ -14,7 +12,7 @@ from serving.keys import MasterKeys
 from serving.settings import Settings
 from serving.state import audit_folder, open_vault
 from tests.e2e.guarded import bearer, guarded
-from tests.e2e.server import pat
+from tests.e2e.server import kill, pat
 from tests.faults import fault_proxy
 from tests.fhir_tools import fhir_server
 from tests.security.samples import _observation
@@ -302,7 +300,7 @@ def test_a_service_that_is_killed_after_it_accepted_delivers_once_when_it_is_bac
             while not found(real, "DiagnosticReport", subject="Patient/killed"):
                 assert time.monotonic() < end
                 time.sleep(0.05)
-            os.killpg(served.process.pid, signal.SIGKILL)  # the answer is on its way for two seconds
+            kill(served.process)  # the answer is on its way for two seconds
         own.set("pass")
         with guarded(home, tmp_path, settings_for(own)) as served:
             assert told(served, delivery).json()["state"] == "waiting"
