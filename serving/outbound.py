@@ -83,7 +83,12 @@ def client(ca_file: str = "", base_url: str = "") -> httpx.AsyncClient:
 
 async def ask(at: httpx.AsyncClient, request: httpx.Request, most_bytes: int) -> Answer:
     """Send ``request`` and read the answer; raises httpx.HTTPError or AnswerUnusable."""
-    answer = await at.send(request, stream=True)
+    try:
+        answer = await at.send(request, stream=True)
+    except (
+        AttributeError
+    ) as error:  # on uvloop anyio finds no socket where a connection was reset as it was made
+        raise httpx.ConnectError("the connection was reset") from error
     try:
         if answer.headers.get("content-encoding", "identity") != "identity":
             raise AnswerUnusable(answer.status_code, "a content encoding that was not asked for")
