@@ -108,7 +108,7 @@ and delivery was done once, with the right numbers, and the audit trail verified
 
 A door that is not in the table answered as if nothing had failed: `same`, 202, or accepted for delivery, 401
 to who is a stranger. Every 503 but those of the probes had Retry-After and a problem body. Seconds are of the
-slowest answer, on a machine with other work.
+slowest answer.
 
 | fault | door | expected | observed | s | holds |
 |---|---|---|---|---|---|

@@ -395,6 +395,7 @@ def killed_on_the_first(served, shelf, job, deaths):
     killed(served)
 
 
+@pytest.mark.slow
 def test_a_service_that_asks_nobody_does_jobs_as_the_page_says(home, tmp_path, week):
     (tmp_path / "nights.ndjson").write_bytes(body(week, item("bad") | {"unit": "parsecs"}))
     keys = tmp_path / "master.keys"

@@ -196,6 +196,7 @@ def test_a_lone_call_after_a_burst_does_not_wait_for_others(served, week):
     assert min(extra) < 0.015
 
 
+@pytest.mark.slow
 def test_the_queue_and_its_batches_are_measured_in_weeks():
     rows = [[0.0] * 1260] * 20
     with home_with_demo_weights() as home, serve(home) as running, running.client() as client:
