@@ -2,7 +2,7 @@
 
 What is put into an Outbound is sent by a thread. What finds the queue full, or is not taken by the collector,
 is counted and gone; nothing is sent twice. A collector that is down, slow or hung costs a request nothing,
-and the end of the process two seconds at most.
+and the end of the process one second at most.
 
 Errors:
 
@@ -39,8 +39,8 @@ __all__ = [
 T = TypeVar("T")
 THREAD = "otlp"  # the name of every thread that sends: what is said there is not sent again
 _SEND_SECONDS = 2.0  # for one batch
-_LAST_SECONDS = 1.0  # for all that is left of a signal when the process ends
-_END_SECONDS = 1.5  # after which it ends whatever hangs
+_LAST_SECONDS = 0.6  # for all that is left of a signal when the process ends
+_END_SECONDS = 1.0  # after which it ends whatever hangs
 _OTHERS = 0o077
 
 
