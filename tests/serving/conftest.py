@@ -1,9 +1,12 @@
-"""What several suites share: one FHIR server, each kind of store, a clock that a test moves."""
+"""What several suites share: one FHIR server, each kind of store, a collector, a clock that a test moves."""
+
+import threading
 
 import pytest
 
 from serving.redis_store import RedisStore
 from serving.store import SqliteStore
+from tests.doubles.span_sink import span_sink
 from tests.fhir_tools import fhir_server
 from tests.redis_server import redis_server
 
@@ -42,3 +45,26 @@ class Clock:
 @pytest.fixture
 def clock():
     return Clock()
+
+
+@pytest.fixture
+def sink():
+    """A collector that takes what it is sent."""
+    with span_sink() as server:
+        yield server
+
+
+class Lost:
+    """Counts what is lost, from whichever thread."""
+
+    def __init__(self):
+        self.spans, self._lock = 0, threading.Lock()
+
+    def __call__(self, spans):
+        with self._lock:
+            self.spans += spans
+
+
+@pytest.fixture
+def lost():
+    return Lost()

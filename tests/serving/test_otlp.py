@@ -10,20 +10,8 @@ from serving.otlp import Collector, HeadersUnusable, Outbound, Room, Sender, end
 from serving.settings import Settings, SettingsError, Signal
 from tests.certificates import Authority
 from tests.doubles.span_sink import span_sink
-from tests.serving.test_tracing import Lost
 
 AT = "http://127.0.0.1:4318"
-
-
-@pytest.fixture
-def sink():
-    with span_sink() as server:
-        yield server
-
-
-@pytest.fixture
-def lost():
-    return Lost()
 
 
 def way(sink, lost, encode=b"".join, **room):

@@ -13,23 +13,10 @@ from serving import otlp_logs
 from serving.logs import ValueFreeFormatter, protect
 from serving.otlp import THREAD, Collector, Room
 from serving.under_way import begun
-from tests.doubles.span_sink import span_sink
 from tests.e2e.server import free_port
-from tests.serving.test_tracing import Lost
 
 CANARY = "canary-7d1f"
 OURS = logging.getLogger("pat.test")
-
-
-@pytest.fixture
-def sink():
-    with span_sink() as server:
-        yield server
-
-
-@pytest.fixture
-def lost():
-    return Lost()
 
 
 @pytest.fixture(autouse=True)

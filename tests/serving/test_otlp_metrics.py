@@ -15,10 +15,8 @@ from serving import otlp_metrics
 from serving.otlp import Collector
 from serving.otlp_metrics import ALLOWED, Place, Told, encoded
 from tests.deploy.exported import exported
-from tests.doubles.span_sink import span_sink
 from tests.e2e.server import free_port
 from tests.serving.test_otlp import wait
-from tests.serving.test_tracing import Lost
 from tests.shared import ROOT
 
 TOLD = Told("an-instance", 5, 9)
@@ -31,17 +29,6 @@ told = BatchTelemetry()
 told.queued(3)
 told.started(2, [0.001, 99.0])
 """
-
-
-@pytest.fixture
-def sink():
-    with span_sink() as server:
-        yield server
-
-
-@pytest.fixture
-def lost():
-    return Lost()
 
 
 MORE = """

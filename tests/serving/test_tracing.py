@@ -1,6 +1,5 @@
 """Spans on their way to a collector: what arrives, what is lost and counted, and when it ends."""
 
-import threading
 import time
 
 import pytest
@@ -10,16 +9,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from serving import spans, tracing
 from serving.otlp import Collector, Room, headers_of
 from serving.tracing import QueuedSpans
-from tests.doubles.span_sink import span_sink
 from tests.e2e.server import free_port
 
 MARKER = "canary4711"
-
-
-@pytest.fixture
-def sink():
-    with span_sink() as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -33,22 +25,6 @@ def guarded(monkeypatch):
 def unguarded(monkeypatch):
     """OpenTelemetry as it comes."""
     monkeypatch.setattr(TracerProvider, "add_span_processor", TracerProvider.add_span_processor.__wrapped__)
-
-
-class Lost:
-    """Counts what is lost, from whichever thread."""
-
-    def __init__(self):
-        self.spans, self._lock = 0, threading.Lock()
-
-    def __call__(self, spans):
-        with self._lock:
-            self.spans += spans
-
-
-@pytest.fixture
-def lost():
-    return Lost()
 
 
 def made(at, lost, **options):
