@@ -14,7 +14,7 @@ from bentoml._internal.utils.analytics import usage_stats
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from api import dispatch, doors, otlp, paths, supervisor, tracing
+from api import doors, otlp, paths, replacements, tracing
 from api.cache_use import CacheHeader
 from api.lanes import Lanes, tenant
 from api.mounted import Mounted
@@ -29,7 +29,7 @@ from pat_runner.account import ModelCard
 from pat_runner.engines import EngineError, EngineOptions, chosen
 from pat_runner.gate import GoldenMismatch
 from pat_runner.runner import Runner
-from serving import drain, edges, garbage, hardening, health_data, logs, protocol, scrape, spans, tls
+from serving import drain, edges, garbage, hardening, health_data, logs, scrape, spans, tls
 from serving.cores import cores
 from serving.entrance import Entrance, EntranceRules
 from serving.keys import MasterKeys, Unreadable
@@ -49,11 +49,7 @@ usage_stats.do_not_track.cache_clear()  # it was asked before this module was lo
 logs.protect()
 spans.install({*_DOORS, *doors.WITHOUT_BODY})
 tracing.install(SETTINGS)
-dispatch.install()
-supervisor.install()
-drain.install(SETTINGS.timeout_seconds)
-paths.install()
-protocol.install(max(SETTINGS.body_seconds, SETTINGS.timeout_seconds))
+replacements.install(SETTINGS)
 tls.check(SETTINGS)
 health_data.check(SETTINGS)
 

@@ -12,7 +12,7 @@ from tests.e2e.server import home_with_demo_weights, serve
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 MOST_GROWTH_MB = 12
-SETTINGS = {"PAT_TIMEOUT_SECONDS": "5", "PAT_CACHE_BYTES": "0", "PAT_MAX_REQUESTS": "8"}  # all is computed
+SETTINGS = {"PAT_CACHE_BYTES": "0", "PAT_MAX_REQUESTS": "8"}  # all is computed
 
 
 def kinds(week):
@@ -52,7 +52,6 @@ def resident_mb(served):
 
 
 def test_10_000_requests_grow_no_memory(week):
-    # BentoML keeps each request's context until its timeout has run out, so the plateau is reached after that
     with home_with_demo_weights() as home, serve(home, SETTINGS) as running:
         requests = kinds(week)
         asyncio.run(send(running.url, requests, 2_000))

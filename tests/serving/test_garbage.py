@@ -39,3 +39,23 @@ def test_garbage_made_later_is_found_by_itself():
     while garbage() is not None and len(kept) < 50_000:
         kept.append([])
     assert garbage() is None
+
+
+def test_garbage_that_was_in_use_when_the_younger_were_looked_at_is_found_as_well():
+    settle()
+    one = Thing()
+    one.itself = one
+    garbage = weakref.ref(one)
+    gc.collect(1)
+    assert one in gc.get_objects(generation=2)
+    del one
+    young, middle, old = gc.get_threshold()
+    kept = []
+    for _ in range(2 * young * middle * old):
+        kept.append([])
+        if len(kept) > 50_000:
+            kept.clear()
+        if garbage() is None:
+            break
+    assert garbage() is None
+    assert young * middle * old <= 2_000_000  # of 120 a request, that is every some thousand requests
